@@ -1,0 +1,126 @@
+"""Messages that `billing` owns: leases, balances, transfers, subscriptions. Amounts are whole credits."""
+
+import uuid
+from datetime import datetime
+
+import msgspec
+
+from libs.common.contracts.envelope import Message
+
+
+class OpenLease(Message, frozen=True, kw_only=True):
+    """Set credits of an organization aside.
+
+    Holder `redis`: grow or open the lease of the Redis reign `ref`, so that at least `cost` fits; `amount` and `lease_id`
+    are ignored. Holder `edge`: the same counter in one edge's memory, `ref` = `edge:<boot id>`. Holder `batch`: exactly
+    `amount`, all or nothing, under the caller's `lease_id`; repeating it is safe.
+    Fails with INSUFFICIENT_CREDITS {required, balance}, CREDITS_IN_USE, NO_SUBSCRIPTION, SUBSCRIPTION_PAST_DUE,
+    LEASE_STORE_MISMATCH.
+    """
+
+    org_id: uuid.UUID
+    holder: str  # redis | edge | batch
+    ref: str
+    cost: int = 0
+    amount: int = 0
+    lease_id: uuid.UUID | None = None
+
+
+class LeaseOpened(Message, frozen=True, kw_only=True):
+    """`granted` credits are set aside. `life_ms` counts from the request's start on the holder's own stopwatch."""
+
+    lease_id: uuid.UUID
+    granted: int
+    rest: int  # what the balance holds beyond all leases
+    life_ms: int = 0
+
+
+class CloseLease(Message, frozen=True, kw_only=True):
+    """Return what is left of a batch lease. A close that overtakes its open makes the open fail."""
+
+    org_id: uuid.UUID
+    lease_id: uuid.UUID
+
+
+class LeaseExpired(Message, frozen=True, kw_only=True):
+    """The marker behind an organization's last usage of a lease: whoever reads it has posted all that came before."""
+
+    org_id: uuid.UUID
+    lease_id: uuid.UUID
+
+
+class GetBalance(Message, frozen=True, kw_only=True):
+    """What an organization has, bucket by bucket."""
+
+    org_id: uuid.UUID
+
+
+class Bucket(msgspec.Struct, frozen=True, kw_only=True):
+    """Credits of one origin and one end date."""
+
+    kind: str  # plan | topup | promo | refund
+    balance: int
+    ends_at: datetime | None = None
+
+
+class Balance(Message, frozen=True, kw_only=True):
+    """`balance` = the sum over buckets active now; `leased` of it is set aside."""
+
+    balance: int
+    leased: int
+    buckets: tuple[Bucket, ...] = ()
+    version: int = 0
+
+
+class ListTransactions(Message, frozen=True, kw_only=True):
+    """A page of an organization's debits, top-ups and refunds, newest first. Proxy calls are folded to one row a UTC day."""
+
+    org_id: uuid.UUID
+    page: int = 0
+    limit: int = 25
+
+
+class Transaction(msgspec.Struct, frozen=True, kw_only=True):
+    """One line of the listing; `amount` is positive, `type` tells the direction."""
+
+    id: uuid.UUID
+    type: str  # debit | topup | refund
+    amount: int
+    description: str
+    created_at: datetime
+
+
+class Transactions(Message, frozen=True, kw_only=True):
+    """One page and the number of rows on all pages."""
+
+    transactions: tuple[Transaction, ...]
+    total: int
+
+
+class BalanceChanged(Message, frozen=True, kw_only=True):
+    """Credits came or went; edges forget what they remember of an exhausted balance."""
+
+    org_id: uuid.UUID
+    balance: int
+    version: int
+
+
+class CreditsLow(Message, frozen=True, kw_only=True):
+    """The balance fell below `threshold_percent` of the period's allowance; said once per period and threshold."""
+
+    org_id: uuid.UUID
+    balance: int
+    threshold_percent: int
+
+
+class SubscriptionChanged(Message, frozen=True, kw_only=True):
+    """An organization's plan or its state is another now. `version` only rises; an older one is ignored."""
+
+    org_id: uuid.UUID
+    version: int
+    plan: str
+    status: str  # active | past_due | cancelled
+    per_minute: int
+    per_day: int
+    period_start: datetime
+    period_end: datetime

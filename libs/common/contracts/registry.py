@@ -1,0 +1,98 @@
+"""Every message type there is: its struct, kind, owner and who may send it. The truth about who says what to whom."""
+
+from collections.abc import Iterator
+from typing import Final
+
+import msgspec
+
+from libs.common.contracts import auth, billing, edge, sessions, takedowns
+from libs.common.contracts.envelope import Kind, Message
+
+
+class MessageType(msgspec.Struct, frozen=True, kw_only=True):
+    """One row of the registry."""
+
+    name: str  # `<service>.rpc.…`, `<service>.job.…` or `<service>.<thing>.<past tense>`, with the version last
+    kind: Kind
+    struct: type[Message]
+    reply: type[Message] | None = None  # of an rpc
+    owner: str  # the service whose contract it is
+    senders: tuple[str, ...]
+    sharded: bool = False  # money: the routing key carries the organization's shard, order is kept within it
+    framed: bool = False  # up to 32 calls of one loop tick travel in one bus message (and so do their answers)
+    body_bytes_max: int = 1 << 20
+
+
+class Registry:
+    """Look-up of message types by name and by struct; refuses a second entry for either."""
+
+    def __init__(self, types: tuple[MessageType, ...]) -> None:
+        self._by_name: dict[str, MessageType] = {}
+        self._by_struct: dict[type[Message], MessageType] = {}
+        for entry in types:
+            if entry.name in self._by_name or entry.struct in self._by_struct:
+                raise ValueError(f"registered twice: {entry.name} ({entry.struct.__name__})")
+            self._by_name[entry.name] = entry
+            self._by_struct[entry.struct] = entry
+
+    def __iter__(self) -> Iterator[MessageType]:
+        return iter(self._by_name.values())
+
+    def by_name(self, name: str) -> MessageType | None:
+        """The type called `name`, or None."""
+        return self._by_name.get(name)
+
+    def of(self, struct: type[Message]) -> MessageType:
+        """The type whose body is `struct`; KeyError if it was never registered."""
+        return self._by_struct[struct]
+
+
+def _rpc(
+    name: str, struct: type[Message], reply: type[Message], senders: str = "edge", *, framed: bool = False,
+    body_bytes_max: int = 1 << 20,
+) -> MessageType:  # fmt: skip
+    return MessageType(
+        name=name, kind=Kind.RPC, struct=struct, reply=reply, owner=name.split(".")[0], senders=tuple(senders.split()),
+        framed=framed, body_bytes_max=body_bytes_max,
+    )  # fmt: skip
+
+
+def _job(name: str, struct: type[Message], senders: str) -> MessageType:
+    return MessageType(
+        name=name, kind=Kind.JOB, struct=struct, owner=name.split(".")[0], senders=tuple(senders.split())
+    )
+
+
+def _event(name: str, struct: type[Message], *, sharded: bool = False) -> MessageType:
+    owner = name.split(".")[0]
+    return MessageType(name=name, kind=Kind.EVENT, struct=struct, owner=owner, senders=(owner,), sharded=sharded)
+
+
+REGISTRY: Final = Registry(
+    (
+        _rpc("auth.rpc.key.resolve.v1", auth.ResolveKey, auth.Principal),
+        _event("auth.org.changed.v1", auth.OrganizationChanged),
+        _event("auth.key.revoked.v1", auth.KeyRevoked),
+        _rpc("billing.rpc.lease.open.v1", billing.OpenLease, billing.LeaseOpened, "edge takedowns"),
+        _rpc("billing.rpc.balance.get.v1", billing.GetBalance, billing.Balance),
+        _rpc("billing.rpc.transactions.list.v1", billing.ListTransactions, billing.Transactions),
+        _job("billing.job.lease.close.v1", billing.CloseLease, "takedowns billing"),
+        _event("billing.lease.expired.v1", billing.LeaseExpired, sharded=True),
+        _event("billing.balance.changed.v1", billing.BalanceChanged),
+        _event("billing.credits.low.v1", billing.CreditsLow),
+        _event("billing.subscription.changed.v1", billing.SubscriptionChanged),
+        _event("edge.usage.recorded.v1", edge.UsageRecorded, sharded=True),
+        _event("edge.usage.voided.v1", edge.UsageVoided, sharded=True),
+        _rpc("sessions.rpc.proxy.v1", sessions.Proxy, sessions.Proxied, framed=True, body_bytes_max=8 << 20),
+        _job("sessions.job.connect.v1", sessions.ConnectModel, "sessions"),
+        _job("sessions.job.refresh.v1", sessions.RefreshModel, "sessions"),
+        _event("sessions.model.connected.v1", sessions.ModelConnected),
+        _event("sessions.model.awaiting_2fa.v1", sessions.ModelAwaitingCode),
+        _event("sessions.model.connect_failed.v1", sessions.ModelConnectFailed),
+        _event("sessions.model.sync_lost.v1", sessions.ModelSyncLost),
+        _event("sessions.model.reconnected.v1", sessions.ModelReconnected),
+        _event("sessions.model.disconnected.v1", sessions.ModelDisconnected),
+        _event("takedowns.batch.debited.v1", takedowns.BatchDebited, sharded=True),
+        _event("takedowns.batch.refunded.v1", takedowns.BatchRefunded, sharded=True),
+    )
+)

@@ -1,0 +1,77 @@
+"""Messages that `sessions` owns: the call to a platform, and the life of a model."""
+
+import uuid
+
+from libs.common.contracts.envelope import Message
+
+
+class Proxy(Message, frozen=True, kw_only=True):
+    """Call a route of a model's platform; the request body is the message's blob.
+
+    Fails with MODEL_NOT_FOUND, MODEL_NOT_CONNECTED {state}, SYNC_LOST, ROUTE_NOT_SUPPORTED, UPSTREAM_TIMEOUT,
+    OUTCOME_UNKNOWN, OF_API_ERROR (dropped, garbage, too large).
+    """
+
+    call_id: uuid.UUID
+    org_id: uuid.UUID
+    model_id: uuid.UUID
+    route: str  # the catalogue's name
+    path_params: dict[str, str] = {}
+    query: str = ""  # raw, without the question mark
+    content_type: str = ""
+    sandbox_only: bool = False  # a sandbox key reaches sandbox models only
+
+
+class Proxied(Message, frozen=True, kw_only=True):
+    """The platform answered `status`; its body, byte for byte, is the message's blob (empty for 204)."""
+
+    status: int
+    content_type: str = ""
+    retry_after_s: int | None = None
+    upstream_ms: int = 0
+
+
+class ConnectModel(Message, frozen=True, kw_only=True):
+    """Log the model in with what the vault holds."""
+
+    org_id: uuid.UUID
+    model_id: uuid.UUID
+
+
+class RefreshModel(Message, frozen=True, kw_only=True):
+    """Renew the model's session ahead of its end."""
+
+    org_id: uuid.UUID
+    model_id: uuid.UUID
+
+
+class _ModelEvent(Message, frozen=True, kw_only=True):
+    org_id: uuid.UUID
+    model_id: uuid.UUID
+    version: int  # of the model's row: an older event is ignored
+    provider: str = ""
+    reason: str = ""
+
+
+class ModelConnected(_ModelEvent, frozen=True, kw_only=True):
+    """The model can be called for the first time."""
+
+
+class ModelAwaitingCode(_ModelEvent, frozen=True, kw_only=True):
+    """The platform asks for a two-factor code."""
+
+
+class ModelConnectFailed(_ModelEvent, frozen=True, kw_only=True):
+    """The platform refused the credentials."""
+
+
+class ModelSyncLost(_ModelEvent, frozen=True, kw_only=True):
+    """The session is dead and could not be refreshed."""
+
+
+class ModelReconnected(_ModelEvent, frozen=True, kw_only=True):
+    """The model can be called again."""
+
+
+class ModelDisconnected(_ModelEvent, frozen=True, kw_only=True):
+    """The user ended the connection."""
