@@ -26,7 +26,7 @@ class FangateError(Exception):
         return f"{self.code}: {self.public}" + (f" ({self.detail})" if self.detail else "")
 
 
-class Transient(Exception):  # noqa: N818 - names an outcome, not a fault
+class Transient(Exception):
     """Handling failed for a reason that will pass: the bus tries again, later and later."""
 
 
@@ -38,7 +38,7 @@ class RetryAfter(Transient):
         super().__init__(reason or f"retry after {seconds} s")
 
 
-class Permanent(Exception):  # noqa: N818 - see Transient
+class Permanent(Exception):
     """Handling will never succeed: the message goes to the dead-letter queue at once."""
 
 
