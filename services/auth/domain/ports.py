@@ -1,0 +1,108 @@
+"""What the use cases of auth need from outside: who holds a key, and the organizations with all that belongs to them."""
+
+import uuid
+from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager
+from datetime import datetime
+from typing import Protocol
+
+from libs.common.contracts.envelope import Message
+from services.auth.domain.key import Key, KeyHolder
+from services.auth.domain.organization import Organization, OrganizationState, Subscription, User
+from services.auth.domain.role import Role
+
+
+class KeyHolders(Protocol):
+    """Finding who is behind a key. The one look-up that starts without an organization: the key tells which."""
+
+    async def find(self, digests: Sequence[str]) -> KeyHolder | None:
+        """The holder of the key stored under one of `digests`, whatever its state; all of it as of one instant."""
+        ...
+
+    async def rewrite_digest(self, key: Key, *, pepper: str, digest: str) -> None:
+        """Store `key` under another pepper. Idempotent: of several callers at once one writes. Leaves `av` alone."""
+        ...
+
+
+class Change(Protocol):
+    """One transaction on one organization, whose row it holds: changes of an organization happen one after another.
+
+    Writing anything raises the organization's auth version by one, once, and says so on the bus (`auth.org.changed.v1`);
+    a change that writes nothing does neither. Everything is inside the organization: a foreign object is not found.
+    """
+
+    organization: Organization  # as it was found
+    av: int  # the auth version that holds once something was written
+
+    async def accept_once(self, message_id: uuid.UUID) -> bool:
+        """Whether the message that led here is new; False = it had its effect before."""
+        ...
+
+    async def set_state(self, state: OrganizationState) -> None: ...
+
+    async def set_subscription(self, subscription: Subscription) -> None: ...
+
+    async def add_user(self, user: User) -> None:
+        """Raises Conflict when a user, of whichever organization, has the address."""
+        ...
+
+    async def role_named(self, name: str) -> Role:
+        """The role called so, in any case of letters. Raises NotFound."""
+        ...
+
+    async def add_role(self, role: Role) -> None:
+        """Raises Conflict when the organization has a role of that name, in any case of letters."""
+        ...
+
+    async def set_permissions(self, role: Role, permissions: frozenset[str]) -> None: ...
+
+    async def key(self, key_id: uuid.UUID) -> Key:
+        """Raises NotFound, also for a key of another organization."""
+        ...
+
+    async def add_key(self, key: Key) -> None:
+        """Raises Conflict for a second active personal key of one user."""
+        ...
+
+    async def revoke_key(self, key_id: uuid.UUID, at: datetime) -> None:
+        """The key opens nothing from the commit on. A key revoked earlier keeps its date."""
+        ...
+
+    def announce(self, event: Message) -> None:
+        """Publish `event` if, and only if, this change commits."""
+        ...
+
+
+class Accounts(Protocol):
+    """The organizations and what belongs to each: users, roles, keys."""
+
+    async def create(self, organization: Organization, roles: Sequence[Role], owner: User) -> None:
+        """Store a new organization whole, and announce it. Raises Conflict when its id or its owner's address is taken."""
+        ...
+
+    def change(self, org_id: uuid.UUID) -> AbstractAsyncContextManager[Change]:
+        """A transaction on one organization: commits when the block ends, rolls back when it raises.
+
+        Raises NotFound on entry; OrganizationDeleted, a NotFound too, when it is there no more.
+        """
+        ...
+
+    async def organization(self, org_id: uuid.UUID) -> Organization:
+        """Raises NotFound; OrganizationDeleted when it is there no more."""
+        ...
+
+    async def organizations(self) -> list[Organization]:
+        """All of them, deleted ones too, newest first. For the operator only."""
+        ...
+
+    async def roles(self, org_id: uuid.UUID) -> list[Role]:
+        """Built-in ones first, then by name."""
+        ...
+
+    async def keys(self, org_id: uuid.UUID) -> list[Key]:
+        """Newest first, revoked ones too."""
+        ...
+
+    async def organization_of_key(self, key_id: uuid.UUID) -> uuid.UUID:
+        """Whose key it is. Raises NotFound. For the operator only: everybody else names the organization first."""
+        ...
