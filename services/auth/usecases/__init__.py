@@ -1,0 +1,28 @@
+"""What auth can do; `app.py` builds them, `entry` and the command line call them."""
+
+from dataclasses import dataclass
+
+from services.auth.usecases.add_user import AddUser
+from services.auth.usecases.create_organization import CreateOrganization
+from services.auth.usecases.create_role import CreateRole
+from services.auth.usecases.issue_key import IssueKey
+from services.auth.usecases.project_subscription import ProjectSubscription
+from services.auth.usecases.resolve_key import ResolveKey
+from services.auth.usecases.revoke_key import RevokeKey
+from services.auth.usecases.set_organization_state import SetOrganizationState
+from services.auth.usecases.update_role import UpdateRole
+
+
+@dataclass(frozen=True, slots=True)
+class UseCases:
+    """Every use case, ready to be called."""
+
+    add_user: AddUser
+    create_organization: CreateOrganization
+    create_role: CreateRole
+    issue_key: IssueKey
+    project_subscription: ProjectSubscription
+    resolve_key: ResolveKey
+    revoke_key: RevokeKey
+    set_organization_state: SetOrganizationState
+    update_role: UpdateRole

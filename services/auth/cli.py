@@ -1,0 +1,314 @@
+"""The operator's command line: `python -m services.auth org create --name "Example"`.
+
+Each call prints one JSON object on standard output. What is refused is one line on standard error and exit status 2.
+Exit status 3: the change stands, but the bus did not take its announcement; the running service sends it when it can.
+"""
+
+import argparse
+import asyncio
+import sys
+import uuid
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Final, TypeAlias
+
+import msgspec
+
+from libs.common.bus import Bus
+from libs.common.clock import Clock, SystemClock
+from libs.common.db.outbox import Outbox
+from libs.common.db.pool import Database
+from libs.common.db.relay import Relay
+from libs.common.errors import FangateError
+from libs.common.settings import SettingsError, load
+from libs.common.telemetry.log import configure_logging
+from services.auth.app import SERVICE, use_cases
+from services.auth.domain.key import Key, KeyKind
+from services.auth.domain.organization import Organization, OrganizationState
+from services.auth.domain.permission import PERMISSIONS
+from services.auth.domain.role import OWNER
+from services.auth.settings import AuthSettings
+from services.auth.store.postgres import PostgresAccounts, PostgresKeyHolders
+from services.auth.usecases import UseCases
+from services.auth.usecases.issue_key import KeyOrder
+
+ANNOUNCE_SECONDS: Final = 10.0  # an operator waits this long for the bus, then reads that it is away
+EXIT_REFUSED: Final = 2
+EXIT_NOT_ANNOUNCED: Final = 3
+
+Answer: TypeAlias = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """What a command works with."""
+
+    do: UseCases
+    accounts: PostgresAccounts
+    holders: PostgresKeyHolders
+    clock: Clock
+
+
+Command: TypeAlias = Callable[[Desk, argparse.Namespace], Awaitable[Answer]]
+
+
+def main(argv: Sequence[str]) -> int:
+    """Run one command; answers the exit status."""
+    arguments = _parser().parse_args(argv)
+    configure_logging(SERVICE, level="warning", stream=sys.stderr.buffer)
+    try:
+        settings = load(AuthSettings, service=SERVICE)
+        return asyncio.run(_run(settings, arguments))
+    except (SettingsError, FangateError) as exc:
+        return _complain(str(exc), EXIT_REFUSED)
+
+
+async def _run(settings: AuthSettings, arguments: argparse.Namespace) -> int:
+    peppers = settings.pepper_ring()
+    db = await Database.connect(settings.postgres_dsn.reveal(), schema=SERVICE, name=f"{SERVICE}-cli", size_max=2)
+    try:
+        outbox, clock = Outbox(), SystemClock()
+        accounts, holders = PostgresAccounts(db, outbox), PostgresKeyHolders(db)
+        desk = Desk(do=use_cases(accounts, holders, peppers, clock), accounts=accounts, holders=holders, clock=clock)
+        command: Command = arguments.command
+        answer = await command(desk, arguments)
+        print(msgspec.json.encode(answer).decode(), flush=True)
+        if outbox.wake.is_set():
+            return await _announce(settings, db, outbox)
+        return 0
+    finally:
+        await db.close()
+
+
+async def _announce(settings: AuthSettings, db: Database, outbox: Outbox) -> int:
+    """Bring what was committed to the bus before the command ends."""
+    try:
+        async with asyncio.timeout(ANNOUNCE_SECONDS):
+            bus = await Bus.connect(settings.amqp_url.reveal(), service=SERVICE, reply=settings.bus_reply)
+            try:
+                await Relay(db, bus.publisher, outbox).flush()
+            finally:
+                await bus.close()
+    except (FangateError, TimeoutError, OSError) as exc:
+        return _complain(f"done, but not announced yet, the bus is away: {exc}", EXIT_NOT_ANNOUNCED)
+    return 0
+
+
+def _complain(text: str, status: int) -> int:
+    print(" ".join(text.split()), file=sys.stderr)
+    return status
+
+
+# Commands, in the order of the help.
+
+
+async def _org_create(desk: Desk, arguments: argparse.Namespace) -> Answer:
+    organization = await desk.do.create_organization(
+        name=arguments.name,
+        org_id=arguments.org_id,
+        is_sandbox=arguments.sandbox,
+        owner_email=arguments.owner_email,
+    )
+    return {"org_id": organization.org_id}
+
+
+async def _org_list(desk: Desk, _arguments: argparse.Namespace) -> Answer:
+    return {"organizations": [_shown_organization(each) for each in await desk.accounts.organizations()]}
+
+
+async def _org_show(desk: Desk, arguments: argparse.Namespace) -> Answer:
+    return _shown_organization(await desk.accounts.organization(arguments.org))
+
+
+def _set_state(state: OrganizationState) -> Command:
+    async def set_state(desk: Desk, arguments: argparse.Namespace) -> Answer:
+        av = await desk.do.set_organization_state(arguments.org, state)
+        return {"org_id": arguments.org, "state": state, "av": av}
+
+    return set_state
+
+
+async def _user_create(desk: Desk, arguments: argparse.Namespace) -> Answer:
+    user = await desk.do.add_user(arguments.org, email=arguments.email, role=arguments.role)
+    return {"user_id": user.user_id}
+
+
+async def _role_create(desk: Desk, arguments: argparse.Namespace) -> Answer:
+    role = await desk.do.create_role(arguments.org, name=arguments.name, permissions=_permissions(arguments))
+    return {"role_id": role.role_id}
+
+
+async def _role_update(desk: Desk, arguments: argparse.Namespace) -> Answer:
+    av = await desk.do.update_role(arguments.org, name=arguments.name, permissions=_permissions(arguments))
+    return {"name": arguments.name, "av": av}
+
+
+async def _role_list(desk: Desk, arguments: argparse.Namespace) -> Answer:
+    await desk.accounts.organization(arguments.org)
+    return {
+        "roles": [
+            {
+                "role_id": role.role_id,
+                "name": role.name,
+                "is_built_in": role.is_built_in,
+                "permissions": sorted(role.permissions),
+            }
+            for role in await desk.accounts.roles(arguments.org)
+        ]
+    }
+
+
+async def _permission_list(_desk: Desk, _arguments: argparse.Namespace) -> Answer:
+    return {"permissions": sorted(PERMISSIONS)}
+
+
+async def _key_create(desk: Desk, arguments: argparse.Namespace) -> Answer:
+    expires_at = None if arguments.expires_days is None else desk.clock.now() + timedelta(days=arguments.expires_days)
+    issued = await desk.do.issue_key(
+        KeyOrder(
+            org_id=arguments.org,
+            role=arguments.role,
+            label=arguments.label,
+            kind=None if arguments.kind is None else KeyKind(arguments.kind),
+            expires_at=expires_at,
+            key_per_minute=arguments.key_per_minute,
+            model_id=arguments.model,
+            api_version=arguments.api_version,
+            read_only=arguments.read_only,
+        )
+    )
+    return {"key_id": issued.key_id, "key": issued.text}
+
+
+async def _key_list(desk: Desk, arguments: argparse.Namespace) -> Answer:
+    await desk.accounts.organization(arguments.org)
+    roles = {role.role_id: role.name for role in await desk.accounts.roles(arguments.org)}
+    now = desk.clock.now()
+    return {"keys": [_shown_key(key, roles, now) for key in await desk.accounts.keys(arguments.org)]}
+
+
+async def _key_revoke(desk: Desk, arguments: argparse.Namespace) -> Answer:
+    org_id = await desk.accounts.organization_of_key(arguments.key_id)
+    av = await desk.do.revoke_key(org_id, arguments.key_id)
+    return {"key_id": arguments.key_id, "org_id": org_id, "state": "revoked", "av": av}
+
+
+async def _pepper_list(desk: Desk, _arguments: argparse.Namespace) -> Answer:
+    return {"keys_by_pepper": await desk.holders.count_by_pepper(desk.clock.now())}
+
+
+def _permissions(arguments: argparse.Namespace) -> frozenset[str]:
+    if arguments.permissions is not None:
+        return _names(arguments.permissions)
+    excluded = _names(arguments.all_but)
+    if unknown := excluded - PERMISSIONS:
+        raise SettingsError(f"--all-but: no such permission: {', '.join(sorted(unknown))}")
+    return PERMISSIONS - excluded
+
+
+def _names(text: str) -> frozenset[str]:
+    return frozenset(name.strip() for name in text.split(",") if name.strip())
+
+
+def _shown_organization(organization: Organization) -> Answer:
+    plan = organization.subscription
+    return {
+        "org_id": organization.org_id,
+        "name": organization.name,
+        "state": organization.state,
+        "is_sandbox": organization.is_sandbox,
+        "av": organization.av,
+        "plan": plan.plan,
+        "subscription": plan.status,
+        "per_minute": plan.per_minute,
+        "per_day": plan.per_day,
+    }
+
+
+def _shown_key(key: Key, roles: dict[uuid.UUID, str], now: datetime) -> Answer:
+    return {
+        "key_id": key.key_id,
+        "start": key.start,
+        "label": key.label,
+        "kind": key.kind,
+        "role": None if key.role_id is None else roles.get(key.role_id),
+        "state": key.state(now),
+        "created_at": key.created_at,
+        "expires_at": key.expires_at,
+        "revoked_at": key.revoked_at,
+        "last_used_at": key.last_used_at,
+    }
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m services.auth", description=(__doc__ or "").split("\n")[0])
+    things = parser.add_subparsers(title="things", required=True, metavar="THING")
+
+    org = _verbs(things, "org", "organizations")
+    create = _verb(org, "create", _org_create, "a new organization with its built-in roles and its owner")
+    create.add_argument("--name", required=True)
+    create.add_argument("--org-id", type=uuid.UUID, help="its id, instead of a fresh one")
+    create.add_argument("--owner-email", help="the owner's address, instead of a placeholder")
+    create.add_argument("--sandbox", action="store_true", help="a test organization: sandbox keys and models only")
+    _verb(org, "list", _org_list, "all organizations")
+    _verb(org, "show", _org_show, "one organization").add_argument("org", type=uuid.UUID)
+    for verb, state, purpose in (
+        ("suspend", OrganizationState.SUSPENDED, "refuse all its calls, at once"),
+        ("resume", OrganizationState.ACTIVE, "let it go on"),
+        ("delete", OrganizationState.DELETED, "end it for good: all its keys are unknown"),
+    ):
+        _verb(org, verb, _set_state(state), purpose).add_argument("org", type=uuid.UUID)
+
+    user = _verbs(things, "user", "people")
+    create = _verb(user, "create", _user_create, "a new user")
+    _of_organization(create)
+    create.add_argument("--email", required=True)
+    create.add_argument("--role", default=OWNER)
+
+    role = _verbs(things, "role", "named sets of permissions")
+    for verb, command, purpose in (
+        ("create", _role_create, "a new role"),
+        ("update", _role_update, "what a role grants from now on"),
+    ):
+        edit = _verb(role, verb, command, purpose)
+        _of_organization(edit)
+        edit.add_argument("--name", required=True)
+        which = edit.add_mutually_exclusive_group(required=True)
+        which.add_argument("--permissions", metavar="A,B,C")
+        which.add_argument("--all-but", metavar="A,B,C")
+    _of_organization(_verb(role, "list", _role_list, "an organization's roles"))
+    _verb(_verbs(things, "permission", "what roles can grant"), "list", _permission_list, "all permissions there are")
+
+    key = _verbs(things, "key", "API keys")
+    create = _verb(key, "create", _key_create, "a new key, shown once")
+    _of_organization(create)
+    create.add_argument("--role", required=True)
+    create.add_argument("--label", required=True)
+    create.add_argument("--kind", choices=[str(KeyKind.ORGANIZATION), str(KeyKind.SANDBOX)])
+    create.add_argument("--expires-days", type=int, metavar="N")
+    create.add_argument("--key-per-minute", type=int, metavar="N", help="a window of the key's own")
+    create.add_argument("--model", type=uuid.UUID, metavar="MODEL_ID", help="bind it to one model")
+    create.add_argument("--api-version", metavar="YYYY-MM-DD")
+    create.add_argument("--read-only", action="store_true")
+    _of_organization(_verb(key, "list", _key_list, "an organization's keys"))
+    _verb(key, "revoke", _key_revoke, "the end of a key, at once").add_argument("key_id", type=uuid.UUID)
+
+    _verb(_verbs(things, "pepper", "the ring"), "list", _pepper_list, "how many live keys are stored under each pepper")
+    return parser
+
+
+def _verbs(things: Any, name: str, purpose: str) -> Any:
+    return things.add_parser(name, help=purpose, description=purpose).add_subparsers(
+        title="verbs", required=True, metavar="VERB"
+    )
+
+
+def _verb(verbs: Any, name: str, command: Command, purpose: str) -> argparse.ArgumentParser:
+    parser: argparse.ArgumentParser = verbs.add_parser(name, help=purpose, description=purpose)
+    parser.set_defaults(command=command)
+    return parser
+
+
+def _of_organization(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--org", type=uuid.UUID, required=True, metavar="ORG_ID")

@@ -1,0 +1,42 @@
+"""What auth takes from the bus: the edge's question who is calling, and the events it projects or announces."""
+
+from libs.common.bus import Consumer, events, rpc
+from libs.common.contracts import auth, billing, sessions, takedowns
+from libs.common.contracts.envelope import Context, Message
+from libs.common.errors import Transient
+from services.auth.domain.errors import NotFound
+from services.auth.usecases import UseCases
+
+
+def consumers(do: UseCases) -> list[Consumer]:
+    """All consumers of the service; prefetch and workers as docs/architecture.md says."""
+
+    async def resolve_key(message: auth.ResolveKey, _context: Context) -> auth.Principal:
+        return await do.resolve_key(message.digests)
+
+    async def project_subscription(message: billing.SubscriptionChanged, context: Context) -> None:
+        try:
+            await do.project_subscription(message, context.message_id)
+        except NotFound as exc:
+            # Billing may know an organization a moment earlier than this database; one that never comes ends as a dead letter.
+            raise Transient(f"organization {message.org_id} is not known") from exc
+
+    async def announce(_message: Message, _context: Context) -> None:
+        """Nobody to tell: these become webhooks where an organization has an endpoint, and none can have one yet."""
+
+    return [
+        rpc("auth.rpc", prefetch=100, workers=50).on(auth.ResolveKey, resolve_key),
+        events("auth.events", prefetch=50, workers=20)
+        .on(billing.SubscriptionChanged, project_subscription)
+        .on(
+            billing.CreditsLow,
+            sessions.ModelConnected,
+            sessions.ModelAwaitingCode,
+            sessions.ModelConnectFailed,
+            sessions.ModelSyncLost,
+            sessions.ModelReconnected,
+            sessions.ModelDisconnected,
+            takedowns.BatchRefunded,
+            announce,
+        ),
+    ]

@@ -1,0 +1,108 @@
+-- Statements of auth's store. Each takes the organization, but for the look-up by digest (the key tells whose it is) and the
+-- operator's own.
+
+-- name: find_holder
+-- The key under one of some digests with all that it speaks for, in one snapshot. $1 digests
+SELECT k.key_id, k.org_id, k.kind, k.digest, k.pepper, k.start, k.label, k.role_id, k.scopes, k.user_id, k.model_id,
+       k.api_version, k.key_per_minute, k.read_only, k.created_at, k.expires_at, k.revoked_at, k.last_used_at,
+       o.name AS org_name, o.state AS org_state, o.is_sandbox, o.read_only AS org_read_only, o.features, o.av,
+       o.subscription_version, o.plan, o.subscription, o.per_minute, o.per_day, o.period_start, o.period_end,
+       r.name AS role_name, r.is_built_in, r.permissions, u.state AS user_state
+  FROM keys k
+  JOIN organizations o ON o.org_id = k.org_id
+  LEFT JOIN roles r ON r.org_id = k.org_id AND r.role_id = k.role_id
+  LEFT JOIN users u ON u.org_id = k.org_id AND u.user_id = k.user_id
+ WHERE k.digest = ANY($1::bytea[])
+
+-- name: rewrite_digest
+-- Move a key to another pepper, unless somebody did already. $1 org  $2 key  $3 old pepper  $4 new pepper  $5 new digest
+UPDATE keys SET pepper = $4, digest = $5 WHERE org_id = $1 AND key_id = $2 AND pepper = $3
+
+-- name: count_by_pepper
+-- Keys that are neither revoked nor expired, per pepper; for the operator. $1 now
+SELECT pepper, count(*) AS keys
+  FROM keys WHERE revoked_at IS NULL AND (expires_at IS NULL OR expires_at > $1)
+ GROUP BY pepper ORDER BY pepper
+
+-- name: lock_organization
+-- An organization, held until the transaction ends: its changes happen one after another. $1 org
+SELECT org_id, name AS org_name, state AS org_state, is_sandbox, read_only AS org_read_only, features, av,
+       subscription_version, plan, subscription, per_minute, per_day, period_start, period_end
+  FROM organizations WHERE org_id = $1 FOR UPDATE
+
+-- name: get_organization
+-- An organization, whatever its state. $1 org
+SELECT org_id, name AS org_name, state AS org_state, is_sandbox, read_only AS org_read_only, features, av,
+       subscription_version, plan, subscription, per_minute, per_day, period_start, period_end
+  FROM organizations WHERE org_id = $1
+
+-- name: list_organizations
+-- All organizations, newest first; for the operator.
+SELECT org_id, name AS org_name, state AS org_state, is_sandbox, read_only AS org_read_only, features, av,
+       subscription_version, plan, subscription, per_minute, per_day, period_start, period_end
+  FROM organizations ORDER BY created_at DESC, org_id
+
+-- name: add_organization
+-- A new organization. $1 org  $2 name  $3 sandbox?
+INSERT INTO organizations (org_id, name, is_sandbox) VALUES ($1, $2, $3)
+
+-- name: set_av
+-- The auth version after a change. $1 org  $2 av
+UPDATE organizations SET av = $2 WHERE org_id = $1
+
+-- name: set_state
+-- Suspend, resume or end an organization. $1 org  $2 state
+UPDATE organizations SET state = $2 WHERE org_id = $1
+
+-- name: set_subscription
+-- Billing's word on the plan. $1 org  $2 version  $3 plan  $4 status  $5 per minute  $6 per day  $7 start  $8 end
+UPDATE organizations
+   SET subscription_version = $2, plan = $3, subscription = $4, per_minute = $5, per_day = $6, period_start = $7, period_end = $8
+ WHERE org_id = $1
+
+-- name: add_user
+-- A new user. $1 user  $2 org  $3 e-mail  $4 role
+INSERT INTO users (user_id, org_id, email, role_id) VALUES ($1, $2, $3, $4)
+
+-- name: add_role
+-- A new role. $1 role  $2 org  $3 name  $4 built in?  $5 permissions
+INSERT INTO roles (role_id, org_id, name, is_built_in, permissions) VALUES ($1, $2, $3, $4, $5)
+
+-- name: find_role
+-- A role by its name, in any case of letters. $1 org  $2 name
+SELECT role_id, org_id, name AS role_name, is_built_in, permissions FROM roles WHERE org_id = $1 AND lower(name) = lower($2)
+
+-- name: list_roles
+-- An organization's roles, built-in ones first. $1 org
+SELECT role_id, org_id, name AS role_name, is_built_in, permissions
+  FROM roles WHERE org_id = $1 ORDER BY is_built_in DESC, lower(name)
+
+-- name: set_permissions
+-- What a role of the organization's own grants. $1 org  $2 role  $3 permissions
+UPDATE roles SET permissions = $3 WHERE org_id = $1 AND role_id = $2 AND NOT is_built_in
+
+-- name: add_key
+-- A new key. $1 … $16 in the order of the columns
+INSERT INTO keys (key_id, org_id, kind, digest, pepper, start, label, role_id, scopes, user_id, model_id, api_version,
+                  key_per_minute, read_only, created_at, expires_at)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)
+
+-- name: get_key
+-- A key of an organization. $1 org  $2 key
+SELECT key_id, org_id, kind, digest, pepper, start, label, role_id, scopes, user_id, model_id, api_version, key_per_minute,
+       read_only, created_at, expires_at, revoked_at, last_used_at
+  FROM keys WHERE org_id = $1 AND key_id = $2
+
+-- name: list_keys
+-- An organization's keys, newest first. $1 org
+SELECT key_id, org_id, kind, digest, pepper, start, label, role_id, scopes, user_id, model_id, api_version, key_per_minute,
+       read_only, created_at, expires_at, revoked_at, last_used_at
+  FROM keys WHERE org_id = $1 ORDER BY created_at DESC, key_id DESC
+
+-- name: revoke_key
+-- The end of a key; the first date stands. $1 org  $2 key  $3 when
+UPDATE keys SET revoked_at = $3 WHERE org_id = $1 AND key_id = $2 AND revoked_at IS NULL
+
+-- name: find_organization_of_key
+-- Whose key it is; for the operator. $1 key
+SELECT org_id FROM keys WHERE key_id = $1
