@@ -1,0 +1,66 @@
+"""Fixtures every kind of test may ask for. Servers are started by the first test that needs them, once per pytest run."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from deploy.local import ports
+from tests.support.servers import (
+    OwnRedis,
+    Servers,
+    TestBroker,
+    TestDatabase,
+    a_broker,
+    a_database,
+    a_redis_index,
+    running_servers,
+)
+
+
+@pytest.fixture(scope="session")
+def servers(pytestconfig: pytest.Config) -> Iterator[Servers]:
+    """The three servers of this run."""
+    with running_servers() as started:
+        reporter = pytestconfig.pluginmanager.get_plugin("terminalreporter")
+        if reporter is not None:
+            reporter.write_line(f"\nservers: {started.origin}")
+        yield started
+
+
+@pytest.fixture
+async def database(servers: Servers) -> AsyncIterator[TestDatabase]:
+    """A migrated database of this test's own."""
+    async with a_database(servers) as own:
+        yield own
+
+
+@pytest.fixture
+async def broker(servers: Servers) -> AsyncIterator[TestBroker]:
+    """A virtual host of this test's own with the whole topology."""
+    async with a_broker(servers) as own:
+        yield own
+
+
+@pytest.fixture
+async def redis_url(servers: Servers) -> AsyncIterator[str]:
+    """An empty Redis database index of this test's own."""
+    async with a_redis_index(servers) as url:
+        yield url
+
+
+@pytest.fixture
+async def redis_server(tmp_path: Path) -> AsyncIterator[Callable[[], Awaitable[OwnRedis]]]:
+    """`await redis_server()` starts a whole Redis for this test, to be flushed, stopped, paused or killed."""
+    started: list[OwnRedis] = []
+
+    async def start() -> OwnRedis:
+        (port,) = ports.pick(1)
+        own = OwnRedis(tmp_path / f"redis-{len(started)}", port)
+        started.append(own)
+        await own.start()
+        return own
+
+    yield start
+    for own in started:
+        await own.kill()
