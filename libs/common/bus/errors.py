@@ -1,0 +1,25 @@
+"""What can go wrong between us and the broker. Errors that a caller may be told of are in `libs/common/errors.py`."""
+
+from typing import Final
+
+from aio_pika.exceptions import AMQPError
+from aiormq.exceptions import ChannelInvalidStateError
+
+# Everything that a lost connection or channel may raise. `ChannelInvalidStateError` is a RuntimeError and no AMQPError:
+# who catches the latter only loses workers.
+BUS_ERRORS: Final = (AMQPError, ConnectionError, ChannelInvalidStateError, TimeoutError)
+
+
+class BusError(Exception):
+    """The bus cannot be used as it is set up; the message says what to do."""
+
+
+class QueueMissing(BusError):
+    """A queue that this service consumes does not exist."""
+
+    def __init__(self, queue: str) -> None:
+        super().__init__(f"queue {queue} is missing on the broker: import deploy/rabbitmq/definitions.json")
+
+
+class ConsumerStuck(BusError):
+    """Messages wait in a queue and nothing arrives: the process must start afresh."""

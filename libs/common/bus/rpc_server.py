@@ -1,0 +1,299 @@
+"""The answering side of rpc: runs each call under what is left of its deadline, answers, then acks.
+
+Answers that become ready in one loop tick go out in one message per caller. An answer that cannot be sent is dropped: the
+caller's deadline is the safety net, and whether work may be repeated is decided by the handler's own fence.
+"""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any, Final
+
+import msgspec
+
+from libs.common.bus import metrics
+from libs.common.bus.consumer import Consumer, Rejected, Reply, decode_struct, known_type, open_delivery
+from libs.common.bus.errors import BUS_ERRORS
+from libs.common.bus.frames import AnswerHead, BadFrames, decode_call, encode_head, group, pack, unpack
+from libs.common.bus.transport import BLOB, JSON, STRUCT_HEADER, STRUCT_HEADER_BYTES_MAX, Delivery, Parcel, Transport
+from libs.common.clock import Clock
+from libs.common.contracts.envelope import Context, Message, RpcFailure
+from libs.common.contracts.registry import MessageType
+from libs.common.errors import FangateError, Unavailable
+from libs.common.ids import id_ms, uuid7
+from libs.common.telemetry.log import logger
+from libs.common.telemetry.trace import current_traceparent
+
+ANSWER_BYTES_MAX: Final = 8 << 20
+ANSWER_LIFE_MS: Final = 60_000  # an answer that lies longer has no one waiting
+INTERNAL: Final = RpcFailure(code="INTERNAL_ERROR", message="Something went wrong")
+
+log = logger(__name__)
+
+
+class _Request:
+    """One bus message and how many of its calls are still to be answered."""
+
+    __slots__ = ("delivery", "left")
+
+    def __init__(self, delivery: Delivery, left: int) -> None:
+        self.delivery = delivery
+        self.left = left
+
+
+_Answer = tuple[bytes, bytes, _Request]  # head, blob, what it answers
+
+
+class RpcServer:
+    """Answers the calls that `deliver` is given."""
+
+    def __init__(self, consumer: Consumer, transport: Transport, *, service: str, clock: Clock) -> None:
+        self._consumer = consumer
+        self._transport = transport
+        self._service = service
+        self._clock = clock
+        self._waiting: asyncio.Queue[Delivery | None] = asyncio.Queue()  # bounded by the prefetch
+        self._running: set[asyncio.Task[None]] = set()  # framed calls and answers; bounded by prefetch x CALLS_MAX
+        self._answers: dict[tuple[str, str], list[_Answer]] = {}  # by caller and type
+        self._in_hand = metrics.IN_FLIGHT.labels(consumer.queue)
+        self._seconds = metrics.HANDLE_SECONDS.labels(consumer.queue)
+        self._queue_wait = metrics.QUEUE_WAIT_SECONDS.labels(consumer.queue)
+        self._unframed = 0
+        self.delivered = 0
+
+    @property
+    def is_idle(self) -> bool:
+        """Nothing in hand."""
+        return self._unframed == 0 and not self._running and self._waiting.empty()
+
+    def deliver(self, delivery: Delivery) -> None:
+        """Take a message; never blocks."""
+        self.delivered += 1
+        if delivery.redelivered:
+            metrics.REDELIVERED.labels(self._consumer.queue).inc()
+        self._waiting.put_nowait(delivery)
+
+    def tasks(self) -> list[Callable[[], Awaitable[None]]]:
+        """The loops to run."""
+        return [self._work for _ in range(self._consumer.workers)]
+
+    async def give_back(self) -> None:
+        """For a drain, after the subscription stopped: return what nobody began, and let the workers end."""
+        while not self._waiting.empty():
+            delivery = self._waiting.get_nowait()
+            if delivery is not None and not delivery.receipt.is_stale():
+                await delivery.receipt.give_back()
+        for _ in range(self._consumer.workers):
+            self._waiting.put_nowait(None)
+
+    async def _work(self) -> None:
+        while (delivery := await self._waiting.get()) is not None:
+            self._unframed += 1
+            try:
+                await self._take(delivery)
+            except Exception:
+                log.exception("a worker failed", queue=self._consumer.queue)
+            finally:
+                self._unframed -= 1
+        while self._running:
+            await asyncio.wait(self._running)
+
+    async def _take(self, delivery: Delivery) -> None:
+        # Stale first: the broker gives it to somebody else, two would work on one call.
+        if delivery.receipt.is_stale():
+            self._count(delivery.type, "stale")
+            return
+        try:
+            entry = known_type(delivery, self._consumer, self._service)
+        except Rejected as exc:
+            # No answer: a stranger learns nothing, and an unknown type has no one here who could answer.
+            log.warning("call refused", queue=self._consumer.queue, reason=exc.reason, error=str(exc))
+            self._count("unknown", exc.reason)
+            await _ack(delivery)
+            return
+        if entry.framed:
+            await self._take_frames(delivery, entry)
+        else:
+            await self._take_single(delivery, entry)
+
+    # one call per message
+
+    async def _take_single(self, delivery: Delivery, entry: MessageType) -> None:
+        try:
+            message, context = open_delivery(delivery, entry)
+        except Rejected as exc:
+            log.warning("call refused", queue=self._consumer.queue, type=entry.name, error=str(exc))
+            self._count(entry.name, exc.reason)
+            await self._reply_single(delivery, AnswerHead(error=INTERNAL), b"")
+            await _ack(delivery)
+            return
+        answer = await self._run(message, context)
+        if answer is not None:
+            await self._reply_single(delivery, *answer)
+        await _ack(delivery)
+
+    async def _reply_single(self, delivery: Delivery, head: AnswerHead, blob: bytes) -> None:
+        raw = encode_head(head)
+        if blob and len(raw) > STRUCT_HEADER_BYTES_MAX:
+            log.error("an answer's struct is too large beside its blob", type=delivery.type, bytes=len(raw))
+            raw, blob = encode_head(AnswerHead(error=INTERNAL)), b""
+        headers = {STRUCT_HEADER: raw.decode()} if blob else {}
+        await self._reply(delivery.reply_to, delivery.type, blob or raw, delivery.correlation_id, headers)
+
+    # many calls per message
+
+    async def _take_frames(self, delivery: Delivery, entry: MessageType) -> None:
+        try:
+            frames = unpack(delivery.body)
+            calls = [(decode_call(head), blob) for head, blob in frames]
+        except (BadFrames, msgspec.MsgspecError) as exc:
+            log.error("frames that nobody can read", type=entry.name, error=str(exc))
+            self._count(entry.name, "malformed")
+            await _ack(delivery)
+            return
+        request = _Request(delivery, len(calls))
+        for head, blob in calls:
+            context = Context(
+                message_id=head.id, type=entry.name, sender=delivery.user, org_id=head.org, deadline_ms=head.deadline,
+                traceparent=head.trace, blob=blob,
+            )  # fmt: skip
+            self._spawn(self._answer_frame(request, entry, head.body, context))
+
+    async def _answer_frame(self, request: _Request, entry: MessageType, raw: msgspec.Raw, context: Context) -> None:
+        try:
+            message = decode_struct(entry.struct, raw)
+        except msgspec.MsgspecError as exc:
+            log.warning("call refused", type=entry.name, error=str(exc))
+            self._count(entry.name, "malformed")
+            answer: tuple[AnswerHead, bytes] | None = (AnswerHead(error=INTERNAL), b"")
+        else:
+            answer = await self._run(message, context)
+        if answer is None:
+            await self._finish(request)
+            return
+        head, blob = answer
+        key = (request.delivery.reply_to, entry.name)
+        if not self._answers:
+            # One tick later all handlers that are ready now have answered.
+            asyncio.get_running_loop().call_soon(self._flush)
+        with_id = encode_head(msgspec.structs.replace(head, id=context.message_id))
+        self._answers.setdefault(key, []).append((with_id, blob, request))
+
+    def _flush(self) -> None:
+        answers, self._answers = self._answers, {}
+        for (reply_to, name), ready in answers.items():
+            self._spawn(self._send_frames(reply_to, name, ready))
+
+    async def _send_frames(self, reply_to: str, name: str, ready: list[_Answer]) -> None:
+        for frames in group([(head, blob) for head, blob, _ in ready]):
+            await self._reply(reply_to, name, pack(frames), "", {}, content_type=BLOB)
+        for _, _, request in ready:
+            await self._finish(request)
+
+    async def _finish(self, request: _Request) -> None:
+        request.left -= 1
+        if not request.left:
+            await _ack(request.delivery)
+
+    # both
+
+    async def _run(self, message: Message, context: Context) -> tuple[AnswerHead, bytes] | None:
+        """Run the handler; None when the deadline has passed and nobody waits for an answer."""
+        left_s = ((context.deadline_ms or 0) - self._clock.now_ms()) / 1_000
+        if left_s <= 0:  # before the handler: work for nobody is the first thing to shed under load
+            metrics.RPC_EXPIRED.inc()
+            self._count(context.type, "expired")
+            return None
+        self._queue_wait.observe(max(0.0, (self._clock.now_ms() - id_ms(context.message_id)) / 1_000))
+        current_traceparent.set(context.traceparent)
+        started = time.perf_counter()
+        self._in_hand.inc()
+        outcome = "ok"
+        try:
+            async with asyncio.timeout(left_s) as deadline:
+                reply = await self._consumer.handlers[context.type](message, context)
+            return _answer(reply, context)
+        except TimeoutError as exc:
+            if deadline.expired():
+                outcome = "expired"
+                metrics.RPC_EXPIRED.inc()
+                return None
+            outcome = "broken"
+            return _surprise(exc, context)
+        except FangateError as exc:
+            outcome = "error"
+            return AnswerHead(error=failure_of(exc)), b""
+        except Exception as exc:
+            outcome = "broken"
+            return _surprise(exc, context)
+        finally:
+            self._in_hand.dec()
+            self._seconds.observe(time.perf_counter() - started)
+            self._count(context.type, outcome)
+
+    async def _reply(
+        self,
+        reply_to: str,
+        name: str,
+        body: bytes,
+        correlation_id: str,
+        headers: dict[str, Any],
+        *,
+        content_type: str = JSON,
+    ) -> None:
+        if not reply_to:
+            return
+        parcel = Parcel(
+            exchange="",
+            routing_key=reply_to,
+            type=name,
+            message_id=str(uuid7()),
+            headers=headers,
+            body=body,
+            content_type=content_type,
+            correlation_id=correlation_id,
+            expiration_ms=ANSWER_LIFE_MS,
+            persistent=False,
+            mandatory=False,
+        )
+        try:
+            await self._transport.reply(parcel)
+        except BUS_ERRORS as exc:
+            log.warning("an answer was lost", type=name, error=repr(exc))
+
+    def _count(self, name: str, outcome: str) -> None:
+        metrics.HANDLED.labels(self._consumer.queue, name, outcome).inc()
+
+    def _spawn(self, work: Any) -> None:
+        task = asyncio.create_task(work)
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)
+
+
+def failure_of(error: FangateError) -> RpcFailure:
+    """An error of ours, as it crosses the bus: code, public sentence and facts; never `detail`."""
+    fields = dict(error.fields)
+    if isinstance(error, Unavailable):
+        fields["retry_after_s"] = error.retry_after_s
+    return RpcFailure(code=error.code, message=error.public, fields=fields)
+
+
+def _answer(reply: Reply, context: Context) -> tuple[AnswerHead, bytes]:
+    message, blob = reply if isinstance(reply, tuple) else (reply, b"")
+    raw = msgspec.json.encode(message)
+    if len(raw) + len(blob) > ANSWER_BYTES_MAX:
+        log.error("an answer is too large", type=context.type, bytes=len(raw) + len(blob))
+        return AnswerHead(error=INTERNAL), b""
+    return AnswerHead(ok=msgspec.Raw(raw)), blob
+
+
+def _surprise(error: BaseException, context: Context) -> tuple[AnswerHead, bytes]:
+    log.error("a handler failed", type=context.type, id=str(context.message_id), exc_info=error)
+    return AnswerHead(error=INTERNAL), b""
+
+
+async def _ack(delivery: Delivery) -> None:
+    try:
+        await delivery.receipt.ack()
+    except BUS_ERRORS:
+        return  # redelivered after a reconnect: the deadline or the handler's fence takes care of it
