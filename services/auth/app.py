@@ -12,7 +12,6 @@ from libs.common.process import Process
 from libs.common.settings import load
 from services.auth.domain.ports import Accounts, KeyHolders
 from services.auth.entry.consumers import consumers
-from services.auth.entry.timers import timers
 from services.auth.settings import AuthSettings
 from services.auth.store.postgres import PostgresAccounts, PostgresKeyHolders
 from services.auth.usecases import UseCases
@@ -54,9 +53,8 @@ async def build(process: Process) -> None:
     process.ready_when("postgres", db.ping)
     process.ready_when("schema", schema)
     process.ready_when("bus", bus.check)
+    process.start("bus", bus.run())
     process.start("relay", relay.run())
-    for timer in timers(db):
-        process.start(timer.name, timer.run())
     await bus.start(consumers(do))
     process.on_drain("bus", drain_bus)
     # After the handlers ended: what they wrote leaves with them.

@@ -15,7 +15,7 @@ from typing import Any, Final, TypeAlias
 
 import msgspec
 
-from libs.common.bus import Bus
+from libs.common.bus import Bus, BusError
 from libs.common.clock import Clock, SystemClock
 from libs.common.db.outbox import Outbox
 from libs.common.db.pool import Database
@@ -90,7 +90,7 @@ async def _announce(settings: AuthSettings, db: Database, outbox: Outbox) -> int
                 await Relay(db, bus.publisher, outbox).flush()
             finally:
                 await bus.close()
-    except (FangateError, TimeoutError, OSError) as exc:
+    except (FangateError, BusError, TimeoutError) as exc:
         return _complain(f"done, but not announced yet, the bus is away: {exc}", EXIT_NOT_ANNOUNCED)
     return 0
 

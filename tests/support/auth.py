@@ -1,0 +1,247 @@
+"""For tests of auth: its ports in memory, valid objects with one thing changed, and a clock that stands still."""
+
+import asyncio
+import contextlib
+import copy
+import uuid
+from collections.abc import AsyncIterator, Sequence
+from datetime import UTC, datetime, timedelta
+
+import msgspec
+
+from libs.common.contracts.auth import KeyDigest, OrganizationChanged
+from libs.common.contracts.envelope import Message
+from libs.common.ids import uuid7
+from libs.common.peppers import PepperRing
+from services.auth.domain.errors import Conflict, NotFound, OrganizationDeleted
+from services.auth.domain.key import Key, KeyHolder, KeyKind
+from services.auth.domain.organization import Organization, OrganizationState, Subscription, User, UserState
+from services.auth.domain.role import BUILT_IN_ROLES, Role
+
+NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
+RING = PepperRing.parse("b:" + "b0" * 32 + ",a:" + "a0" * 32)
+OLD_RING = PepperRing.parse("a:" + "a0" * 32)
+
+
+class StandingClock:
+    """The time that the test says it is."""
+
+    def __init__(self, now: datetime = NOW) -> None:
+        self.time = now
+
+    def now(self) -> datetime:
+        return self.time
+
+    def now_ms(self) -> int:
+        return int(self.time.timestamp() * 1000)
+
+    def stopwatch_ms(self) -> int:
+        return self.now_ms()
+
+    def pass_time(self, **parts: int) -> None:
+        """`pass_time(days=1)`."""
+        self.time += timedelta(**parts)
+
+
+def digests_of(text: str, ring: PepperRing = RING) -> tuple[KeyDigest, ...]:
+    """What an edge with `ring` asks about the key `text`."""
+    return tuple(KeyDigest(pepper=pepper, digest=digest) for pepper, digest in ring.digests(text))
+
+
+def a_key(org_id: uuid.UUID, role: Role | None, **changed: object) -> Key:
+    """An active organization key (a personal one if `role` is None and a user and scopes are given)."""
+    key = Key(
+        key_id=uuid7(),
+        org_id=org_id,
+        kind=KeyKind.ORGANIZATION if role else KeyKind.PERSONAL,
+        digest=uuid.uuid4().hex * 2,
+        pepper="b",
+        start="fgk_Abcd" if role else "fgu_Abcd",
+        label="a label",
+        created_at=NOW,
+        role_id=role.role_id if role else None,
+    )
+    return msgspec.structs.replace(key, **changed)
+
+
+async def an_organization(accounts: "MemoryAccounts | object", **changed: object) -> Organization:
+    """A new, active organization in `accounts`, with the built-in roles and an owner."""
+    organization = msgspec.structs.replace(Organization(org_id=uuid7(), name="Example"), **changed)
+    roles = [Role(role_id=uuid7(), org_id=organization.org_id, name=name, is_built_in=True) for name in BUILT_IN_ROLES]
+    owner = User(
+        user_id=uuid7(),
+        org_id=organization.org_id,
+        email=f"{organization.org_id}@example.test",
+        role_id=roles[0].role_id,
+    )
+    await accounts.create(organization, roles, owner)  # type: ignore[union-attr]
+    return organization
+
+
+class _Tables(msgspec.Struct, kw_only=True):
+    organizations: dict[uuid.UUID, Organization] = {}
+    users: dict[uuid.UUID, User] = {}
+    roles: dict[uuid.UUID, Role] = {}
+    keys: dict[uuid.UUID, Key] = {}
+    inbox: set[uuid.UUID] = set()
+    events: list[Message] = []  # noqa: RUF012 - msgspec copies it
+
+
+class MemoryChange:
+    """A change works on a copy of the tables, which takes their place at the commit."""
+
+    def __init__(self, tables: _Tables, organization: Organization) -> None:
+        self.organization = organization
+        self.av = organization.av + 1
+        self._tables = tables
+        self._org_id = organization.org_id
+        self._has_written = False
+
+    async def accept_once(self, message_id: uuid.UUID) -> bool:
+        is_new = message_id not in self._tables.inbox
+        self._tables.inbox.add(message_id)
+        return is_new
+
+    async def set_state(self, state: OrganizationState) -> None:
+        self._replace(state=state)
+
+    async def set_subscription(self, subscription: Subscription) -> None:
+        self._replace(subscription=subscription)
+
+    async def add_user(self, user: User) -> None:
+        taken = {each.email.lower() for each in self._tables.users.values() if each.state is not UserState.REMOVED}
+        if user.email.lower() in taken:
+            raise Conflict
+        self._tables.users[user.user_id] = user
+        self._has_written = True
+
+    async def role_named(self, name: str) -> Role:
+        for role in self._tables.roles.values():
+            if role.org_id == self._org_id and role.name.lower() == name.lower():
+                return role
+        raise NotFound("Role not found")
+
+    async def add_role(self, role: Role) -> None:
+        with contextlib.suppress(NotFound):
+            await self.role_named(role.name)
+            raise Conflict
+        self._tables.roles[role.role_id] = role
+        self._has_written = True
+
+    async def set_permissions(self, role: Role, permissions: frozenset[str]) -> None:
+        self._tables.roles[role.role_id] = msgspec.structs.replace(role, granted=permissions)
+        self._has_written = True
+
+    async def key(self, key_id: uuid.UUID) -> Key:
+        key = self._tables.keys.get(key_id)
+        if key is None or key.org_id != self._org_id:
+            raise NotFound("Key not found")
+        return key
+
+    async def add_key(self, key: Key) -> None:
+        if key.kind is KeyKind.PERSONAL and any(
+            each.user_id == key.user_id and each.kind is KeyKind.PERSONAL and each.revoked_at is None
+            for each in self._tables.keys.values()
+        ):
+            raise Conflict
+        self._tables.keys[key.key_id] = key
+        self._has_written = True
+
+    async def revoke_key(self, key_id: uuid.UUID, at: datetime) -> None:
+        key = await self.key(key_id)
+        if key.revoked_at is None:
+            self._tables.keys[key_id] = msgspec.structs.replace(key, revoked_at=at)
+        self._has_written = True
+
+    def announce(self, event: Message) -> None:
+        self._tables.events.append(event)
+
+    def finish(self) -> None:
+        if self._has_written:
+            self._replace(av=self.av)
+            self._tables.events.append(OrganizationChanged(org_id=self._org_id, av=self.av))
+
+    def _replace(self, **fields: object) -> None:
+        row = self._tables.organizations[self._org_id]
+        self._tables.organizations[self._org_id] = msgspec.structs.replace(row, **fields)
+        self._has_written = True
+
+
+class MemoryAccounts:
+    """`Accounts` and `KeyHolders` in memory; `events` is what would be on the bus, in order."""
+
+    def __init__(self) -> None:
+        self._tables = _Tables()
+        self._lock = asyncio.Lock()
+
+    @property
+    def events(self) -> list[Message]:
+        return self._tables.events
+
+    async def create(self, organization: Organization, roles: Sequence[Role], owner: User) -> None:
+        async with self._transaction() as tables:
+            if organization.org_id in tables.organizations:
+                raise Conflict
+            tables.organizations[organization.org_id] = organization
+            change = MemoryChange(tables, organization)
+            for role in roles:
+                await change.add_role(role)
+            await change.add_user(owner)
+            change.finish()
+
+    @contextlib.asynccontextmanager
+    async def change(self, org_id: uuid.UUID) -> AsyncIterator[MemoryChange]:
+        async with self._transaction() as tables:
+            change = MemoryChange(tables, self._alive(org_id))
+            yield change
+            change.finish()
+
+    async def organization(self, org_id: uuid.UUID) -> Organization:
+        return self._alive(org_id)
+
+    async def organizations(self) -> list[Organization]:
+        return list(reversed(self._tables.organizations.values()))
+
+    async def roles(self, org_id: uuid.UUID) -> list[Role]:
+        own = [role for role in self._tables.roles.values() if role.org_id == org_id]
+        return sorted(own, key=lambda role: (not role.is_built_in, role.name.lower()))
+
+    async def keys(self, org_id: uuid.UUID) -> list[Key]:
+        own = [key for key in self._tables.keys.values() if key.org_id == org_id]
+        return sorted(own, key=lambda key: (key.created_at, key.key_id), reverse=True)
+
+    async def organization_of_key(self, key_id: uuid.UUID) -> uuid.UUID:
+        if key_id not in self._tables.keys:
+            raise NotFound("Key not found")
+        return self._tables.keys[key_id].org_id
+
+    async def find(self, digests: Sequence[str]) -> KeyHolder | None:
+        for key in self._tables.keys.values():
+            if key.digest in digests:
+                return KeyHolder(
+                    key=key,
+                    organization=self._tables.organizations[key.org_id],
+                    role=None if key.role_id is None else self._tables.roles[key.role_id],
+                    user_state=None if key.user_id is None else self._tables.users[key.user_id].state,
+                )
+        return None
+
+    async def rewrite_digest(self, key: Key, *, pepper: str, digest: str) -> None:
+        stored = self._tables.keys[key.key_id]
+        if stored.pepper == key.pepper:
+            self._tables.keys[key.key_id] = msgspec.structs.replace(stored, pepper=pepper, digest=digest)
+
+    @contextlib.asynccontextmanager
+    async def _transaction(self) -> AsyncIterator[_Tables]:
+        async with self._lock:
+            copied = copy.deepcopy(self._tables)
+            yield copied
+            self._tables = copied
+
+    def _alive(self, org_id: uuid.UUID) -> Organization:
+        organization = self._tables.organizations.get(org_id)
+        if organization is None:
+            raise NotFound("Organization not found")
+        if organization.state is OrganizationState.DELETED:
+            raise OrganizationDeleted
+        return organization
