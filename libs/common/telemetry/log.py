@@ -16,7 +16,7 @@ from structlog.tracebacks import ExceptionDictTransformer
 
 MASK: Final = "***"
 _TELLING_NAMES: Final = re.compile(
-    r"password|passwd|secret|token|authorization|cookie|session$|session_data|dsn|api_?key|credential|pepper|_code$",
+    r"password|passwd|secret|token|authorization|cookie|session$|session_data|dsn|api[-_]?key|credential|pepper|_code$",
     re.IGNORECASE,
 )
 _SECRET_PATTERNS: Final = re.compile(
