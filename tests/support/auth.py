@@ -84,7 +84,7 @@ class _Tables(msgspec.Struct, kw_only=True):
     roles: dict[uuid.UUID, Role] = {}
     keys: dict[uuid.UUID, Key] = {}
     inbox: set[uuid.UUID] = set()
-    events: list[Message] = []  # noqa: RUF012 - msgspec copies it
+    events: list[Message] = []
 
 
 class MemoryChange:

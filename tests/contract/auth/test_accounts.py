@@ -219,9 +219,7 @@ async def test_a_revoked_key_keeps_its_first_date(ports: Ports) -> None:
     for hours in (1, 2):
         async with ports.accounts.change(organization.org_id) as change:
             await change.revoke_key(key.key_id, NOW + timedelta(hours=hours))
-            change.announce(
-                KeyRevoked(org_id=organization.org_id, key_id=key.key_id, digest=key.digest, av=change.av)
-            )
+            change.announce(KeyRevoked(org_id=organization.org_id, key_id=key.key_id, digest=key.digest, av=change.av))
     (found,) = await ports.accounts.keys(organization.org_id)
     assert found.revoked_at == NOW + timedelta(hours=1)
     said = await ports.events()

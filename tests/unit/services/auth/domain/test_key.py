@@ -39,9 +39,7 @@ def a_holder(**changed: object) -> KeyHolder:
 def a_personal_holder(**changed: object) -> KeyHolder:
     scopes = frozenset({"read:chat"})
     key = a_key(ORG, None, user_id=uuid7(), scopes=scopes, **changed)
-    return KeyHolder(
-        key=key, organization=Organization(org_id=ORG, name="Example", av=7), user_state=UserState.ACTIVE
-    )
+    return KeyHolder(key=key, organization=Organization(org_id=ORG, name="Example", av=7), user_state=UserState.ACTIVE)
 
 
 def test_every_kind_has_the_prefix_that_the_key_format_knows() -> None:
@@ -82,7 +80,11 @@ def test_a_principal_carries_all_that_the_checks_of_a_request_need() -> None:
 
 def test_R044_R045_an_organization_without_a_plan_has_the_default_limits_and_no_subscription() -> None:
     principal = principal_of(a_holder(), NOW)
-    assert (principal.limits.per_minute, principal.limits.per_day, principal.limits.key_per_minute) == (1_000, 50_000, 0)
+    assert (principal.limits.per_minute, principal.limits.per_day, principal.limits.key_per_minute) == (
+        1_000,
+        50_000,
+        0,
+    )
     assert principal.subscription == "none"
     assert principal.expires_at_ms is None
 

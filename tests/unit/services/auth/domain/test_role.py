@@ -41,7 +41,12 @@ def test_a_developer_calls_every_route_but_leaves_people_roles_and_money_to_the_
 
 def test_messaging_is_about_conversations() -> None:
     messaging = BUILT_IN_ROLES["messaging"]
-    assert {"api_messages_send", "api_agency_messages_send", "api_mass_messages_send", "api_vault_list_media"} <= messaging
+    assert {
+        "api_messages_send",
+        "api_agency_messages_send",
+        "api_mass_messages_send",
+        "api_vault_list_media",
+    } <= messaging
     assert {"api_user_lists_create", "api_fans_read", "api_media_upload_signed_create"} <= messaging
     for name in ("api_payouts_read_stats", "api_posts_create", "api_tracking_links_create", "api_agency_earnings_list"):
         assert name not in messaging
@@ -57,7 +62,19 @@ def test_read_only_holds_no_route_that_writes() -> None:
     by_permission = {route.permission: route for route in catalogue().values()}
     for name in BUILT_IN_ROLES["read_only"] & PROXY_PERMISSIONS:
         assert not any(scope.startswith("write:") for scope in by_permission[name].scopes)
-    verbs = ("create", "update", "delete", "revoke", "send", "connect", "rotate", "submit", "invite", "remove", "upsert")
+    verbs = (
+        "create",
+        "update",
+        "delete",
+        "revoke",
+        "send",
+        "connect",
+        "rotate",
+        "submit",
+        "invite",
+        "remove",
+        "upsert",
+    )
     assert not [name for name in BUILT_IN_ROLES["read_only"] if any(f"_{verb}" in name for verb in verbs)]
 
 
