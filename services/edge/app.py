@@ -1,0 +1,116 @@
+"""Wires the edge together: every object once, by hand, in order."""
+
+from libs.common.bus.broadcast import Broadcast
+from libs.common.bus.bus import Bus
+from libs.common.clock import SystemClock
+from libs.common.http.server import HttpServer
+from libs.common.peppers import PepperRing
+from libs.common.process import Process
+from libs.common.redis.client import Redis, RedisAway
+from libs.common.settings import SettingsError, load
+from services.edge.entry.broadcasts import BINDINGS, Broadcasts
+from services.edge.entry.http import Edge
+from services.edge.entry.proxies import TrustedProxies
+from services.edge.entry.surfaces.gateway import Gateway
+from services.edge.gateways.auth import AuthDirectory
+from services.edge.gateways.billing import BillingLeases
+from services.edge.gateways.sessions import SessionsOverBus
+from services.edge.gateways.usage import UsageGateway
+from services.edge.settings import EdgeSettings
+from services.edge.store.admission import RedisAdmission
+from services.edge.store.failures import CountedFailures
+from services.edge.store.local import LocalAdmission
+from services.edge.store.principals import CachedPrincipals
+from services.edge.store.refills import Refills
+from services.edge.usecases.admit import Admit
+from services.edge.usecases.authenticate import Authenticate
+from services.edge.usecases.proxy_call import ProxyCall
+
+BROADCASTS_AWAY_S_MAX = 5.0  # deaf for longer, the edge asks auth about every key
+PENDING_MAX = 1_024  # calls that wait for other services
+PENDING_PER_ORG_MAX = 256  # one organization cannot take all of them, and its refill still finds room beside 64 calls
+DRAIN_VOIDS_SECONDS = 2.0
+
+
+async def build(process: Process) -> None:
+    """Start an edge; returns when it listens."""
+    settings = load(EdgeSettings, service="edge")
+    try:
+        ring = PepperRing.parse(settings.key_peppers.reveal())
+        proxies = TrustedProxies.parse(settings.trusted_proxies)
+    except ValueError as exc:
+        raise SettingsError(f"FANGATE_KEY_PEPPERS or FANGATE_TRUSTED_PROXIES: {exc}") from None
+    clock = SystemClock()
+
+    redis = await process.closing(Redis.create(settings.redis_url.reveal()))
+    bus = await process.closing(
+        await Bus.connect(
+            settings.amqp_url.reveal(), service="edge", reply=settings.bus_reply, pending_max=PENDING_MAX,
+            pending_per_org_max=PENDING_PER_ORG_MAX,
+        )
+    )  # fmt: skip
+    process.start("bus", bus.run())
+    process.ready_when("bus", bus.check)
+    usage = UsageGateway(bus.publisher, clock)
+    process.start("voids", usage.run())
+    leases = BillingLeases(bus, clock)
+
+    principals = CachedPrincipals(
+        AuthDirectory(bus, clock), clock, is_bypassed=lambda: broadcast.away_for_s > BROADCASTS_AWAY_S_MAX
+    )
+    redis.on_reset.append(principals.clear)  # a promoted replica may lack the last auth version
+    prefix = settings.redis_prefix
+    refills = Refills(redis, leases, prefix=prefix)
+    admission = RedisAdmission(redis, refills, clock, prefix=prefix)
+    admit = Admit(
+        admission=admission,
+        local=LocalAdmission(leases, clock, replicas=settings.replicas_edge),
+        principals=principals,
+        clock=clock,
+    )
+    told = Broadcasts(principals, admission)
+    broadcast = Broadcast(
+        settings.amqp_url.reveal(),
+        service="edge",
+        bindings=BINDINGS,
+        on_message=told.on_message,
+        on_connected=told.on_connected,
+    )
+    process.start("broadcasts", broadcast.run())
+
+    edge = Edge(
+        [Gateway()],
+        authenticate=Authenticate(
+            ring=ring, principals=principals, failures=CountedFailures(redis, clock, prefix=prefix), clock=clock
+        ),
+        proxy_call=ProxyCall(
+            admit=admit,
+            sessions=SessionsOverBus(bus),
+            usage=usage,
+            clock=clock,
+            upstream_timeout_ms=int(settings.upstream_timeout_seconds * 1_000),
+            fence_ms=int(settings.request_fence_seconds * 1_000),
+        ),
+        proxies=proxies,
+        require_https=settings.refuses_plain_http,
+    )
+    await _warm(redis)
+    server = await HttpServer.start(
+        edge,
+        on_bad_http=edge.bad_http,
+        host=settings.host,
+        port=settings.port,
+        drain_s=settings.drain_seconds,
+        reuse_port=settings.edge_processes > 1,
+    )
+    await process.closing(server)
+    process.on_drain("http", server.close)
+    process.on_drain("voids", usage.flush_voids)
+
+
+async def _warm(redis: Redis) -> None:
+    """Open a connection before the first call needs it. Redis may be away: the edge starts all the same."""
+    try:
+        await redis.ping()
+    except RedisAway:
+        return

@@ -1,0 +1,145 @@
+"""What the use cases need, not how it is done. Every method that refuses a caller raises `Refusal`."""
+
+from typing import Protocol
+from uuid import UUID
+
+import msgspec
+
+from libs.common.contracts.auth import Principal
+from libs.common.contracts.billing import LeaseOpened
+from libs.common.contracts.edge import Usage
+from libs.common.contracts.sessions import Proxy
+from services.edge.domain.catalogue import Route
+from services.edge.domain.upstream import Upstream
+from services.edge.domain.windows import Windows
+
+
+class Credential(msgspec.Struct, frozen=True):
+    """A well-formed key as the digests of its pepper ring, active first: `(pepper name, 64 hex digits)`."""
+
+    kind: str
+    digests: tuple[tuple[str, str], ...]
+
+    @property
+    def id(self) -> str:
+        """The name under which caches keep its principal."""
+        return self.digests[0][1]
+
+
+class Reserved(msgspec.Struct, frozen=True):
+    """An admitted call: what it may spend and what it is shown. Without a lease (`cost` 0) there is nothing to release."""
+
+    org_id: UUID
+    cost: int
+    balance: int  # after this call; work in flight is already off
+    windows: Windows
+    lease_id: UUID | None = None
+    is_local: bool = False  # from the lease held in this process while Redis is away
+
+
+class PrincipalCold(Exception):
+    """The store knows no auth version of this organization: only `auth` can say what stands."""
+
+
+class PrincipalStale(Exception):
+    """The store's auth version is not the principal's. `av` is the store's."""
+
+    def __init__(self, av: int) -> None:
+        self.av = av
+        super().__init__(f"the store says {av}")
+
+
+class AdmissionAway(Exception):
+    """The store cannot be asked. Whether the last question had an effect is unknown: nothing is given back."""
+
+
+class Admission(Protocol):
+    """Windows and credits of one call, decided at once."""
+
+    async def reserve(self, caller: Principal, route: Route, *, cost: int) -> Reserved:
+        """Count the call and set `cost` credits aside; nothing is counted unless all passes. Raises Refusal (429, 402,
+        503), PrincipalCold, PrincipalStale, AdmissionAway.
+        """
+        ...
+
+    async def release(self, reserved: Reserved) -> None:
+        """Give the credits back. Once; never repeated when the outcome is unknown. Raises nothing."""
+        ...
+
+
+class VersionedAdmission(Admission, Protocol):
+    """An admission shared by all edges, where the auth version is compared."""
+
+    async def raise_version(self, org_id: UUID, av: int) -> int:
+        """Make `av` the organization's auth version unless a higher one stands; the one that stands. AdmissionAway."""
+        ...
+
+
+class Principals(Protocol):
+    """Who is behind a credential."""
+
+    async def resolve(self, credential: Credential, *, age_ms_max: int | None = None) -> Principal | None:
+        """The principal, at most `age_ms_max` old (None: the cache's own bound); None if nobody is. Raises Refusal (503)
+        when that cannot be said.
+        """
+        ...
+
+    async def resolve_anew(self, credential: Credential) -> Principal | None:
+        """The same, from `auth` and never from the cache."""
+        ...
+
+    def known(self, credential: Credential) -> Principal | None:
+        """What the cache says, without waiting."""
+        ...
+
+
+class KeyDirectory(Protocol):
+    """`auth`, asked over the bus."""
+
+    async def find(self, digests: tuple[tuple[str, str], ...]) -> Principal | None:
+        """The principal of the key with one of these digests, None if there is none. Raises Refusal (503)."""
+        ...
+
+
+class Failures(Protocol):
+    """Failed authentications, by client address."""
+
+    def blocked_ms(self, address: str) -> int:
+        """How long `address` is still blocked, as far as this process knows. No I/O."""
+        ...
+
+    async def count(self, address: str) -> None:
+        """One more failure. Raises nothing: without its store it counts in this process."""
+        ...
+
+
+class Leases(Protocol):
+    """Credits to spend, from billing."""
+
+    async def open_lease(self, org_id: UUID, *, holder: str, ref: str, cost: int) -> LeaseOpened:
+        """At least `cost` credits for `holder`. Raises Refusal (402 with `required` and `balance`, 503), CreditsInUse."""
+        ...
+
+
+class CreditsInUse(Exception):
+    """The credits exist, and leases hold them all for now."""
+
+
+class Sessions(Protocol):
+    """The calls to platforms."""
+
+    async def proxy(self, call: Proxy, body: bytes, *, deadline_ms: int, may_repeat: bool) -> Upstream:
+        """The platform's answer. Raises Refusal: 404, 424, 502, 503 (nothing was sent), 504 (`OUTCOME_UNKNOWN` unless
+        `may_repeat`).
+        """
+        ...
+
+
+class UsageLog(Protocol):
+    """The record of what is to be paid."""
+
+    async def record(self, usage: Usage, *, fence_at_ms: int) -> None:
+        """Return once the broker has confirmed, before `fence_at_ms` of the stopwatch. Raises Refused (certainly not
+        recorded), Unconfirmed (perhaps recorded: it will be voided, its credits must not be given back).
+        """
+        ...

@@ -1,0 +1,23 @@
+"""What a principal may do: rows 4, 6 and 7 of the order of checks, as pure functions."""
+
+from libs.common.contracts.auth import Principal
+from services.edge.domain.catalogue import Route
+from services.edge.domain.refusal import Refusal
+
+
+def is_expired(caller: Principal, now_ms: int) -> bool:
+    """A cached principal outlives neither its key's expiry nor, by that, its right to a 401."""
+    return caller.expires_at_ms is not None and caller.expires_at_ms <= now_ms
+
+
+def refusal_of(caller: Principal, route: Route) -> Refusal | None:
+    """Why `caller` may not use `route` (403, then 402), or None. Default deny: no permission, no call."""
+    if caller.org_state != "active":
+        return Refusal("ORGANIZATION_SUSPENDED")
+    if route.permission is not None and route.permission not in caller.permissions:
+        return Refusal("PERMISSION_DENIED", f"Missing permission {route.permission}")
+    if caller.read_only and route.method != "GET":
+        return Refusal("READ_ONLY")
+    if route.needs_subscription and caller.subscription != "active":
+        return Refusal("SUBSCRIPTION_PAST_DUE" if caller.subscription == "past_due" else "NO_SUBSCRIPTION")
+    return None

@@ -1,0 +1,55 @@
+"""Answers as all surfaces give them: the headers of requirements 3.3 around a body that the surface made."""
+
+from typing import Final
+from uuid import UUID
+
+from multidict import CIMultiDict
+
+from libs.common.http.server import Answer
+from services.edge.domain.ports import Reserved
+from services.edge.domain.refusal import Refusal
+from services.edge.domain.windows import Window
+
+_EVERY_ANSWER: Final = CIMultiDict(
+    {
+        "Content-Type": "application/json",
+        "Cache-Control": "no-store",
+        "X-Content-Type-Options": "nosniff",
+        "Strict-Transport-Security": "max-age=31536000; includeSubDomains",
+    }
+)
+
+
+def success(status: int, body: bytes, request_id: UUID, reserved: Reserved | None) -> Answer:
+    """A 2xx; with the caller's headroom if it was admitted."""
+    headers = _EVERY_ANSWER.copy()
+    headers["X-Request-Id"] = str(request_id)
+    if reserved is not None:
+        _show(headers, reserved.windows.shown())
+    return Answer(status=status, body=body, headers=headers)
+
+
+def failure(refusal: Refusal, body: bytes, request_id: UUID) -> Answer:
+    """An error with all its headers; 413 closes the connection, for the rest of the body is not read."""
+    headers = _EVERY_ANSWER.copy()
+    headers["X-Request-Id"] = str(request_id)
+    headers["X-Error-Code"] = refusal.code
+    window = refusal.window or (refusal.windows.shown() if refusal.windows is not None else None)
+    if window is not None:
+        _show(headers, window)
+    if refusal.retry_after_s:
+        headers["Retry-After"] = str(refusal.retry_after_s)
+    if refusal.status == 401:
+        headers["WWW-Authenticate"] = "Bearer"
+    if refusal.allow:
+        headers["Allow"] = refusal.allow
+    answer = Answer(status=refusal.status, body=body, headers=headers)
+    if refusal.status == 413:
+        answer.force_close()
+    return answer
+
+
+def _show(headers: CIMultiDict[str], window: Window) -> None:
+    headers["X-RateLimit-Limit"] = str(window.limit)
+    headers["X-RateLimit-Remaining"] = str(window.remaining)
+    headers["X-RateLimit-Reset"] = str(window.reset_at_s)

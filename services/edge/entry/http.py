@@ -1,0 +1,153 @@
+"""HTTP in: every request of every surface goes through `Edge`, in the order of checks of requirements 3.1.
+
+    1 HTTPS   2 path, method   3 credentials   4 key   4a blocked address   4b declared length      (here, in this order)
+    6 rights   7 subscription   8 windows   9 credits                                               (usecases/admit.py)
+    10 body, query   12 model                                                                       (requests.py)
+    14 the model's state   15 the platform's answer                                                 (usecases/proxy_call.py)
+
+Nothing of a request is read, counted or paid before the row whose turn it is.
+"""
+
+from collections.abc import Sequence
+from typing import Final
+from uuid import UUID
+
+from aiohttp import web
+
+from libs.common.errors import Unavailable
+from libs.common.ids import uuid7
+from libs.common.telemetry.log import logger
+from libs.common.telemetry.metrics import UNHANDLED_ERRORS
+from libs.common.telemetry.trace import accept_traceparent, current_traceparent
+from services.edge.domain.catalogue import Route, checked
+from services.edge.domain.refusal import Refusal
+from services.edge.domain.upstream import refusal_of
+from services.edge.entry import answers
+from services.edge.entry.credentials import presented_key
+from services.edge.entry.observe import Observer
+from services.edge.entry.proxies import TrustedProxies
+from services.edge.entry.requests import check_declared_length, read_request
+from services.edge.entry.router import Router
+from services.edge.entry.surface import Surface
+from services.edge.usecases.authenticate import Authenticate
+from services.edge.usecases.proxy_call import Call, ProxyCall, Request
+
+_HEALTHY: Final = b'{"status":"ok"}'
+_unhandled = UNHANDLED_ERRORS.labels("edge")
+_log = logger(__name__)
+
+
+class Edge:
+    """The handler of all requests. Answers everything, raises nothing."""
+
+    def __init__(
+        self,
+        surfaces: Sequence[Surface],
+        *,
+        authenticate: Authenticate,
+        proxy_call: ProxyCall,
+        proxies: TrustedProxies,
+        require_https: bool,
+    ) -> None:
+        """The first surface also answers for paths of none. Raises ValueError if the routes collide or lack a permission."""
+        self._fallback = surfaces[0]
+        self._surfaces = sorted(surfaces, key=lambda surface: -len(surface.prefix))  # the longest prefix wins
+        self._surface_of_route: dict[int, Surface] = {}
+        routes: list[Route] = []
+        for surface in surfaces:
+            for route in checked(surface.routes()):
+                routes.append(route)
+                self._surface_of_route[id(route)] = surface
+        self.routes = tuple(routes)
+        self._router = Router(routes)
+        self._authenticate = authenticate
+        self._proxy_call = proxy_call
+        self._proxies = proxies
+        self._require_https = require_https
+        self._observer = Observer()
+
+    async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
+        request_id = uuid7()
+        exchange = _Exchange(request, request_id)
+        started = self._observer.started()
+        refusal: Refusal | None = None
+        try:
+            answer = await self._answer(exchange)
+        except Refusal as exc:
+            refusal = exc
+        except Unavailable as exc:  # the bus: refused, or silent about a usage record
+            refusal = Refusal("UNAVAILABLE", retry_after_s=exc.retry_after_s, detail=str(exc))
+        except Exception as exc:
+            _unhandled.inc()
+            _log.error("unhandled error", request_id=str(request_id), exc_info=exc)
+            refusal = Refusal("INTERNAL_ERROR")
+        if refusal is not None:
+            call = exchange.call
+            if refusal.windows is None and call is not None and call.reserved is not None:
+                refusal.windows = call.reserved.windows
+            surface = exchange.surface or self._surface_of(request.rel_url.raw_path)
+            answer = answers.failure(refusal, surface.failure(refusal), request_id)
+        self._observer.finished(request, request_id, started, answer.status, exchange.route, exchange.call, refusal)
+        return answer
+
+    def bad_http(self, status: int) -> web.StreamResponse:
+        """The answer to what is no HTTP request, or to a crash below the handler. No surface is known: the first one's words."""
+        if status >= 500:
+            refusal = Refusal("INTERNAL_ERROR")
+        else:
+            refusal = Refusal("INVALID_REQUEST", "Malformed HTTP request", status=status)
+        return answers.failure(refusal, self._fallback.failure(refusal), uuid7())
+
+    async def _answer(self, exchange: "_Exchange") -> web.StreamResponse:
+        request = exchange.request
+        if self._require_https and not self._is_https(request):
+            raise Refusal("HTTPS_REQUIRED")  # no redirect: the key has leaked already
+        route, path_params = self._router.find(request.method, request.rel_url.raw_path)
+        surface = self._surface_of_route[id(route)]
+        exchange.route, exchange.surface = route, surface
+        headers = request.headers
+        if "Expect" in headers and headers["Expect"].lower() != "100-continue":
+            raise Refusal("EXPECTATION_FAILED")
+        if route.permission is None:
+            return answers.success(200, surface.own(_HEALTHY), exchange.id, None)
+        key = presented_key(headers, surface)
+        credential, caller = await self._authenticate(key, lambda: self._address(request))
+        check_declared_length(request, surface.body_bytes_max)
+        current_traceparent.set(accept_traceparent(headers.get("traceparent")))
+        exchange.call = call = Call(exchange.id, route, credential, caller)
+
+        async def read(_: Call) -> Request:
+            return await read_request(request, route, path_params, bytes_max=surface.body_bytes_max)
+
+        upstream = await self._proxy_call(call, read)
+        if not upstream.is_success:
+            raise refusal_of(upstream)
+        assert call.reserved is not None
+        status, body = surface.success(upstream, call.reserved)
+        return answers.success(status, body, exchange.id, call.reserved)
+
+    def _surface_of(self, path: str) -> Surface:
+        for surface in self._surfaces:
+            if path == surface.prefix or path.startswith(f"{surface.prefix}/"):
+                return surface
+        return self._fallback
+
+    def _is_https(self, request: web.BaseRequest) -> bool:
+        forwarded = request.headers.getall("X-Forwarded-Proto", ())
+        return self._proxies.is_https(request.remote or "", forwarded, direct=request.secure)
+
+    def _address(self, request: web.BaseRequest) -> str:
+        return self._proxies.client(request.remote or "", request.headers.getall("X-Forwarded-For", ()))
+
+
+class _Exchange:
+    """One request on its way to an answer: what is known of it so far, also if it ends half-way."""
+
+    __slots__ = ("call", "id", "request", "route", "surface")
+
+    def __init__(self, request: web.BaseRequest, request_id: UUID) -> None:
+        self.request = request
+        self.id = request_id
+        self.route: Route | None = None
+        self.surface: Surface | None = None
+        self.call: Call | None = None

@@ -1,0 +1,79 @@
+"""Taking a request in, once it is admitted: row 10 of the order of checks (413, 415, 400) and the model in the path."""
+
+import re
+from typing import Final
+from uuid import UUID
+
+import msgspec
+from aiohttp import web
+
+from libs.common.http.body import BodyBroken, BodyTooLarge, read_body
+from services.edge.domain.catalogue import MODEL_PARAMETER, Route, check_query
+from services.edge.domain.refusal import Refusal
+from services.edge.usecases.proxy_call import Request
+
+BODY_SECONDS: Final = 10.0  # for the whole body; the call's deadline runs meanwhile
+_JSON_TYPE: Final = re.compile(
+    r"application/(?:[a-z0-9.+-]+\+)?json\s*(?:;\s*charset\s*=\s*\"?utf-8\"?\s*)?", re.IGNORECASE
+)
+_UUID: Final = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+_json_syntax: Final = msgspec.json.Decoder(msgspec.Raw)  # walks the text without building it
+
+
+def check_declared_length(request: web.BaseRequest, bytes_max: int) -> None:
+    """Row 4b: refuse (413) by `Content-Length`, before anything is read or reserved."""
+    length = request.content_length
+    if length is not None and length > bytes_max:
+        raise _too_large(bytes_max)
+
+
+async def read_request(
+    request: web.BaseRequest, route: Route, path_params: dict[str, str], *, bytes_max: int
+) -> Request:
+    """Body, query and model of a call to a platform. Raises Refusal: 415, 413, 400, 404."""
+    body = await _body(request, bytes_max) if route.takes_body else b""
+    query = request.rel_url.raw_query_string
+    check_query(route, query)
+    model = path_params[MODEL_PARAMETER]
+    if not _UUID.fullmatch(model):
+        raise Refusal("MODEL_NOT_FOUND")
+    return Request(
+        model_id=UUID(model),
+        path_params={name: value for name, value in path_params.items() if name != MODEL_PARAMETER},
+        query=query,
+        content_type="application/json" if body else "",
+        body=body,
+    )
+
+
+async def _body(request: web.BaseRequest, bytes_max: int) -> bytes:
+    if not request.can_read_body:
+        return b""
+    encoding = request.headers.get("Content-Encoding", "identity")
+    if encoding.lower() != "identity":  # a bomb of 204 kB became 200 MiB in a test of the server's own decoder
+        raise Refusal("UNSUPPORTED_MEDIA_TYPE", "Content-Encoding: send the body as it is")
+    content_type = request.headers.get("Content-Type", "application/json")
+    if not _JSON_TYPE.fullmatch(content_type.strip()):
+        raise Refusal("UNSUPPORTED_MEDIA_TYPE", "Content-Type: application/json is expected")
+    try:
+        body = await read_body(request, bytes_max=bytes_max, timeout_s=BODY_SECONDS)
+    except BodyTooLarge:
+        raise _too_large(bytes_max) from None
+    except BodyBroken as exc:
+        raise Refusal("INVALID_REQUEST", f"body: {exc}") from None
+    if body:
+        _check_json(body)
+    return body
+
+
+def _check_json(body: bytes) -> None:
+    try:
+        _json_syntax.decode(body)
+    except RecursionError:
+        raise Refusal("INVALID_REQUEST", "body: nested too deeply") from None
+    except msgspec.DecodeError as exc:
+        raise Refusal("INVALID_REQUEST", f"body: {exc}") from None
+
+
+def _too_large(bytes_max: int) -> Refusal:
+    return Refusal("BODY_TOO_LARGE", f"Request body too large: at most {bytes_max} bytes are allowed")

@@ -1,0 +1,48 @@
+"""What a surface is: one public dialect (paths, key headers, envelope, error shape, body cap). One file each in `surfaces/`."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from services.edge.domain.catalogue import Route
+from services.edge.domain.ports import Reserved
+from services.edge.domain.refusal import Refusal
+from services.edge.domain.upstream import Upstream
+
+
+class Surface(Protocol):
+    """Pure: bytes and statuses only; headers that all surfaces share are `answers.py`'s."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def prefix(self) -> str:
+        """Paths at and below it are this surface's, unless a longer prefix matches."""
+        ...
+
+    @property
+    def key_headers(self) -> Sequence[str]:
+        """Headers that carry a bare key."""
+        ...
+
+    @property
+    def takes_bearer(self) -> bool:
+        """Whether `Authorization: Bearer <key>` works as well."""
+        ...
+
+    @property
+    def body_bytes_max(self) -> int: ...
+
+    def routes(self) -> tuple[Route, ...]: ...
+
+    def success(self, upstream: Upstream, reserved: Reserved) -> tuple[int, bytes]:
+        """Status and body of an answer that is charged; the platform's bytes are in it untouched."""
+        ...
+
+    def own(self, body: bytes) -> bytes:
+        """The body of an answer of the edge's own to a public route."""
+        ...
+
+    def failure(self, refusal: Refusal) -> bytes:
+        """The body of an error."""
+        ...

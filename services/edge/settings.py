@@ -1,0 +1,35 @@
+"""What an edge reads from its environment; `docs/operations.md` describes each setting."""
+
+from typing import Final
+
+from libs.common.settings import CommonSettings, Secret
+
+FENCE_MARGIN_SECONDS: Final = 5.0  # for the confirm of a call whose platform took all its time
+
+
+class EdgeSettings(CommonSettings, frozen=True, kw_only=True):
+    """`FANGATE_<NAME>` or `FANGATE_<NAME>_EDGE`."""
+
+    key_peppers: Secret  # the ring, active first: `name:hex64,name:hex64`
+    amqp_url: Secret
+    redis_url: Secret
+    redis_prefix: str = ""
+    host: str = "127.0.0.1"
+    port: int = 8080
+    bus_reply: str = "direct"
+    edge_processes: int = 1  # more than one on this host share the port
+    replicas_edge: int = 1  # edges in all: without Redis each keeps its share of the windows
+    trusted_proxies: str = ""  # addresses and networks whose X-Forwarded-* are believed
+    require_https: bool | None = None  # None: everywhere but in dev and test
+    upstream_timeout_seconds: float = 30.0
+    request_fence_seconds: float = 40.0
+
+    @property
+    def refuses_plain_http(self) -> bool:
+        return self.env not in {"dev", "test"} if self.require_https is None else self.require_https
+
+    def __post_init__(self) -> None:
+        if self.request_fence_seconds < self.upstream_timeout_seconds + FENCE_MARGIN_SECONDS:
+            raise ValueError(f"request_fence_seconds: {FENCE_MARGIN_SECONDS} s above upstream_timeout_seconds at least")
+        if self.replicas_edge < 1 or self.edge_processes < 1:
+            raise ValueError("replicas_edge, edge_processes: at least 1")
