@@ -8,7 +8,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from libs.common import ids
 from libs.common.ids import KEY_KINDS, KEY_PATTERN, derived_id, id_ms, key_kind, new_key, uuid7
 
 BASE62 = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
@@ -39,7 +38,7 @@ def test_ids_stay_unique_across_threads() -> None:
 
 def test_ids_rise_when_the_wall_clock_steps_back(monkeypatch: pytest.MonkeyPatch) -> None:
     first = uuid7()
-    monkeypatch.setattr(ids.time, "time_ns", lambda: (id_ms(first) - 60_000) * 1_000_000)
+    monkeypatch.setattr("libs.common.ids.time.time_ns", lambda: (id_ms(first) - 60_000) * 1_000_000)
     assert uuid7() > first
 
 
