@@ -17,7 +17,8 @@ from typing import Final
 import aiormq
 
 from libs.common.bus import metrics
-from libs.common.bus.connection import CONSUMER_ANSWER_S, NO_RECEIPT, connection_url
+from libs.common.bus.channels import CHANNEL_ANSWER_S, delivery_of_raw
+from libs.common.bus.connection import connection_url
 from libs.common.bus.consumer import Consumer, Mode, Rejected, known_type, open_delivery
 from libs.common.bus.errors import BUS_ERRORS
 from libs.common.bus.transport import Delivery
@@ -60,7 +61,7 @@ class Broadcast:
         pause_s = BACK_OFF_S[0]
         while True:
             try:
-                async with asyncio.timeout(CONSUMER_ANSWER_S):
+                async with asyncio.timeout(CHANNEL_ANSWER_S):
                     connection = await aiormq.connect(self._url)
             except (*BUS_ERRORS, OSError) as exc:
                 log.warning("broadcasts: no connection", error=repr(exc))
@@ -87,16 +88,16 @@ class Broadcast:
             exclusive=True,
             auto_delete=True,
             arguments={"x-max-length": QUEUE_LENGTH_MAX, "x-overflow": "drop-head"},
-            timeout=CONSUMER_ANSWER_S,
+            timeout=CHANNEL_ANSWER_S,
         )
         for pattern in self._bindings:
-            await channel.queue_bind(name, EVENTS, routing_key=pattern, timeout=CONSUMER_ANSWER_S)
+            await channel.queue_bind(name, EVENTS, routing_key=pattern, timeout=CHANNEL_ANSWER_S)
         # After the bindings: whatever changes from here on is heard. Before the first message: it must not be flushed.
         await self._on_connected()
         heard: asyncio.Queue[Delivery | None] = asyncio.Queue(maxsize=QUEUE_LENGTH_MAX)
 
         async def hand_over(message: aiormq.abc.DeliveredMessage) -> None:
-            await heard.put(_delivery(message, name))
+            await heard.put(delivery_of_raw(message, name))
 
         def end(*_: object) -> None:
             with contextlib.suppress(asyncio.QueueFull):
@@ -104,7 +105,7 @@ class Broadcast:
 
         channel.closing.add_done_callback(end)
         channel.on_consumer_cancel_callbacks.add(end)
-        await channel.basic_consume(name, hand_over, no_ack=True, timeout=CONSUMER_ANSWER_S)
+        await channel.basic_consume(name, hand_over, no_ack=True, timeout=CHANNEL_ANSWER_S)
         self._away_since = None
         log.info("broadcasts: listening", queue=name)
         while not channel.is_closed and (delivery := await heard.get()) is not None:
@@ -132,17 +133,3 @@ class Broadcast:
         listener = Consumer(Mode.JOBS, delivery.queue, prefetch=1)
         listener.handlers[delivery.type] = self._on_message
         return known_type(delivery, listener, self._service)
-
-
-def _delivery(message: aiormq.abc.DeliveredMessage, queue: str) -> Delivery:
-    sent = message.header.properties
-    return Delivery(
-        queue=queue,
-        type=sent.message_type or "",
-        message_id=sent.message_id or "",
-        user=sent.user_id or "",
-        headers=dict(sent.headers or {}),
-        body=message.body,
-        receipt=NO_RECEIPT,
-        content_type=sent.content_type or "",
-    )
