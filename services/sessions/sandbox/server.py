@@ -20,7 +20,7 @@ BODY_BYTES_MAX: Final = 5 << 20
 RENDERED_MAX: Final = 5_000  # read answers kept as bytes
 
 
-def build(world: World | None = None) -> web.Application:
+def build_application(world: World | None = None) -> web.Application:
     """The sandbox as an aiohttp application."""
     world = world or World()
     app = web.Application(client_max_size=BODY_BYTES_MAX)

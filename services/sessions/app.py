@@ -1,0 +1,121 @@
+"""The composition root of sessions: every object is built here, once, in order."""
+
+import random
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from libs.common.bus import Bus
+from libs.common.clock import Clock, SystemClock
+from libs.common.db.migrate import schema_is_current
+from libs.common.db.outbox import Outbox
+from libs.common.db.pool import Database
+from libs.common.db.relay import Relay
+from libs.common.errors import Unavailable
+from libs.common.http.client import HttpClient
+from libs.common.process import Process
+from libs.common.settings import load
+from libs.common.telemetry.metrics import Counter
+from services.sessions.domain.ports import Provider
+from services.sessions.entry.consumers import consumers
+from services.sessions.entry.timers import timers
+from services.sessions.gateways.providers.session import SessionProvider
+from services.sessions.settings import SessionsSettings
+from services.sessions.store.model_cache import CachedModels
+from services.sessions.store.postgres import PostgresModels, PostgresSweepings
+from services.sessions.store.sealed import SealedRows
+from services.sessions.store.upstream_calls import PostgresUpstreamCalls
+from services.sessions.usecases import UseCases
+from services.sessions.usecases.connect_model import AskConnect, ConnectModel
+from services.sessions.usecases.disconnect_model import DisconnectModel
+from services.sessions.usecases.proxy_call import ProxyCall
+from services.sessions.usecases.refresh_model import RefreshModel
+from services.sessions.usecases.refresh_session import RefreshSession
+
+SERVICE = "sessions"
+CONNECTIONS_MAX = (
+    20  # to Postgres: held models take up to two each (store/postgres.py), calls and timers share the rest
+)
+
+SESSION_REFRESHES = Counter("fangate_session_refresh_total", "Refreshes of sessions", ["outcome"])
+
+
+@dataclass(frozen=True, slots=True)
+class Stores:
+    """Everything on Postgres."""
+
+    models: PostgresModels
+    cache: CachedModels
+    calls: PostgresUpstreamCalls
+    sweepings: PostgresSweepings
+
+
+async def build(process: Process) -> None:
+    """Wire the service into `process`."""
+    settings = load(SessionsSettings, service=SERVICE)
+    vault, platforms = settings.vault(), settings.platforms()
+    dsn = settings.postgres_dsn.reveal()
+    db = await process.closing(await Database.connect(dsn, schema=SERVICE, name=SERVICE, size_max=CONNECTIONS_MAX))
+    http = await process.closing(await HttpClient.open())
+    bus = await process.closing(
+        await Bus.connect(settings.amqp_url.reveal(), service=SERVICE, reply=settings.bus_reply)
+    )
+    clock, outbox = SystemClock(), Outbox()
+    relay = Relay(db, bus.publisher, outbox)
+    on = stores(db, outbox, SealedRows(vault), clock)
+    providers = {
+        name: SessionProvider(http, name=name, url=url, dialect=dialect, clock=clock)
+        for name, (url, dialect) in platforms.items()
+    }
+    do = use_cases(on, providers, clock, upstream_timeout_ms=int(1000 * settings.upstream_timeout_seconds))
+
+    async def schema() -> None:
+        if not await schema_is_current(db, SERVICE):
+            raise Unavailable(detail="migrations are missing: python -m libs.common.db.migrate")
+
+    async def drain_bus() -> None:
+        await bus.drain(settings.drain_seconds)
+
+    async def drain_outbox() -> None:
+        await relay.flush()
+
+    process.ready_when("postgres", db.ping)
+    process.ready_when("schema", schema)
+    process.ready_when("bus", bus.check)
+    process.start("relay", relay.run())
+    for timer in timers(db, models=on.models, cache=on.cache, sweepings=on.sweepings, calls=on.calls):
+        process.start(timer.name, timer.run())
+    await bus.start(consumers(do))
+    process.on_drain("bus", drain_bus)
+    # After the handlers ended: what they wrote leaves with them.
+    process.on_drain("outbox", drain_outbox)
+
+
+def stores(db: Database, outbox: Outbox, sealed: SealedRows, clock: Clock) -> Stores:
+    """The stores on one pool."""
+    models = PostgresModels(db, outbox, sealed)
+    return Stores(
+        models=models,
+        cache=CachedModels(models, clock),
+        calls=PostgresUpstreamCalls(db),
+        sweepings=PostgresSweepings(db, outbox),
+    )
+
+
+def use_cases(on: Stores, providers: Mapping[str, Provider], clock: Clock, *, upstream_timeout_ms: int) -> UseCases:
+    """Every use case on these ports."""
+    chance = random.random
+
+    def count(outcome: str) -> None:
+        SESSION_REFRESHES.labels(outcome).inc()
+
+    refresh = RefreshSession(
+        store=on.models, models=on.cache, providers=providers, clock=clock, chance=chance, count=count
+    )
+    return UseCases(
+        ask_connect=AskConnect(on.models),
+        connect_model=ConnectModel(on.models, on.cache, providers, clock, chance),
+        disconnect_model=DisconnectModel(on.models, on.cache, providers),
+        proxy_call=ProxyCall(on.cache, on.calls, providers, refresh, clock, upstream_timeout_ms),
+        refresh_model=RefreshModel(on.cache, refresh),
+        refresh_session=refresh,
+    )

@@ -1,0 +1,152 @@
+"""What the use cases need, not how it is done. Promises are in the docstrings: fakes and the real ones keep them alike."""
+
+import uuid
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from libs.common.contracts.envelope import Message
+from services.sessions.domain.credentials import Credentials, Pending, Session
+from services.sessions.domain.model import Model
+from services.sessions.domain.upstream_call import Outcome, Recorded, UpstreamAnswer, UpstreamRequest
+
+
+@dataclass(frozen=True, slots=True)
+class Live:
+    """A model and its newest session, if it has one."""
+
+    model: Model
+    session: Session | None
+
+
+@dataclass(frozen=True, slots=True)
+class Contents:
+    """A model and all that the vault holds of it."""
+
+    model: Model
+    credentials: Credentials | None
+    session: Session | None
+    pending: Pending | None
+
+
+@dataclass(frozen=True, slots=True)
+class SignedIn:
+    """A fresh session. `ends_at` None = the platform does not say."""
+
+    account: str
+    session: Session
+    ends_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class CodeAsked:
+    """The platform wants a two-factor code for `challenge`."""
+
+    challenge: str
+
+
+class Provider(Protocol):
+    """A platform. Every verb is one exchange, never repeated by itself, and raises PlatformTrouble (NotSent, Dropped,
+    TimedOut, Unusable among them) when the platform does not do its part. No error shows a secret.
+    """
+
+    async def sign_in(self, credentials: Credentials) -> SignedIn | CodeAsked:
+        """Raises SignInRefused."""
+        ...
+
+    async def confirm(self, challenge: str, code: str) -> SignedIn:
+        """Answer a challenge. Raises SignInRefused (wrong code), ChallengeExpired."""
+        ...
+
+    async def renew(self, session: Session) -> SignedIn:
+        """A fresh session for one that still lives. Raises SignInRefused."""
+        ...
+
+    async def sign_out(self, session: Session) -> None:
+        """End a session; one that is dead already is fine."""
+        ...
+
+    async def call(self, session: Session, request: UpstreamRequest, *, timeout_ms: int) -> UpstreamAnswer:
+        """Any answer of the platform that can be passed on, whatever its status. Raises NotSent, Dropped, TimedOut, Unusable."""
+        ...
+
+
+class Models(Protocol):
+    """The way to a model on the hot path: warm models cost no round trip."""
+
+    async def find(self, org_id: uuid.UUID, model_id: uuid.UUID) -> Live | None:
+        """The model, if it is the organization's; changes by other processes are seen within a second or so."""
+        ...
+
+    def remember(self, live: Live) -> None:
+        """Take `live` as the newest state, unless a newer one is known."""
+        ...
+
+    def forget(self, model_id: uuid.UUID) -> None:
+        """The next `find` asks the truth."""
+        ...
+
+
+class HeldModel(Protocol):
+    """A model that nobody else changes meanwhile: a transaction under the model's lock."""
+
+    async def accept_once(self, message_id: uuid.UUID) -> bool:
+        """False = this message had its effect before."""
+        ...
+
+    async def load(self) -> Contents | None:
+        """Everything, or None when there is no such model in the organization."""
+        ...
+
+    async def is_account_taken(self, model: Model, account: str) -> bool:
+        """Whether another model of the organization is this account."""
+        ...
+
+    async def save(self, before: Model, after: Model) -> None:
+        """Write the model, and the event that tells of the change. Raises InvalidChange when `before` is outdated."""
+        ...
+
+    async def keep_session(self, model: Model, session: Session | None) -> None: ...
+
+    async def keep_pending(self, model: Model, pending: Pending | None) -> None: ...
+
+    async def keep_credentials(self, model: Model, credentials: Credentials | None) -> None: ...
+
+    async def nudge(self, job: Message) -> None:
+        """Enqueue a job with this change."""
+        ...
+
+
+class ModelStore(Protocol):
+    """The truth about models."""
+
+    def exclusive(self, org_id: uuid.UUID, model_id: uuid.UUID) -> AbstractAsyncContextManager[HeldModel]:
+        """Hold the model: across all processes, one at a time. Committed when the block ends, undone when it raises."""
+        ...
+
+    async def mark_refreshing(self, model: Model) -> Model:
+        """Commit the state `refreshing` at once, for others to see, while the model is held."""
+        ...
+
+    async def find_labelled(self, org_id: uuid.UUID, provider: str, label: str) -> Model | None:
+        """The organization's model of this name."""
+        ...
+
+    async def create(self, model: Model, credentials: Credentials, pending: Pending | None, job: Message) -> None:
+        """Write a new model, its sealed credentials and its first job, all or nothing."""
+        ...
+
+
+class UpstreamCalls(Protocol):
+    """The fence: which writes were started, and how they ended."""
+
+    async def start(self, call_id: uuid.UUID, org_id: uuid.UUID, model_id: uuid.UUID, route: str) -> Recorded | None:
+        """None = go ahead, and the fact that the call was started is committed. Recorded = it was made before.
+        Raises OutcomeUnknown when it was started before and nobody knows how it ended.
+        """
+        ...
+
+    async def finish(self, call_id: uuid.UUID, outcome: Outcome, body: bytes) -> None:
+        """Record how it ended."""
+        ...

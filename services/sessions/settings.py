@@ -1,0 +1,36 @@
+"""The settings of sessions, read from `FANGATE_*` (docs/operations.md)."""
+
+from libs.common.settings import CommonSettings, Secret, SettingsError
+from services.sessions.domain.vault import Vault
+from services.sessions.gateways.providers.dialect import Dialect, parse_dialect
+
+
+class SessionsSettings(CommonSettings, frozen=True, kw_only=True):
+    """What sessions reads beside the common settings."""
+
+    postgres_dsn: Secret
+    amqp_url: Secret
+    vault_keys: Secret  # name:hex64,… - the key ring of the vault, active first
+    sandbox_url: str = ""  # empty = no provider `sandbox`
+    session_platform_url: str = ""  # empty = no provider `session`
+    session_platform_paths: str = ""  # JSON, see gateways/providers/dialect.py
+    upstream_timeout_seconds: float = 30.0
+    bus_reply: str = "direct"  # direct | queue
+
+    def vault(self) -> Vault:
+        """The vault of FANGATE_VAULT_KEYS. Raises SettingsError, which shows no key."""
+        try:
+            return Vault.parse(self.vault_keys.reveal())
+        except ValueError as exc:
+            raise SettingsError(f"FANGATE_VAULT_KEYS: {exc}") from None
+
+    def platforms(self) -> dict[str, tuple[str, Dialect]]:
+        """URL and dialect of each provider that is set up. Raises SettingsError for a malformed one."""
+        found = {
+            "sandbox": (self.sandbox_url, Dialect()),
+            "session": (self.session_platform_url, parse_dialect(self.session_platform_paths)),
+        }
+        for name, (url, _) in found.items():
+            if url and not url.startswith(("http://", "https://")):
+                raise SettingsError(f"the URL of provider {name} must begin with http:// or https://")
+        return {name: platform for name, platform in found.items() if platform[0]}

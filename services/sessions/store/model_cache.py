@@ -1,0 +1,68 @@
+"""Models and their opened sessions in memory, so that a call on a warm model costs no round trip to Postgres.
+
+Every process looks once a second for models that others changed. Missing a look is bounded by the age of an entry; being
+wrong for that second is harmless: a session that was replaced or ended is refused by the platform, and then the truth is asked.
+"""
+
+import uuid
+from collections import OrderedDict
+from typing import Final
+
+from libs.common.clock import Clock
+from libs.common.telemetry.metrics import Counter
+from services.sessions.domain.ports import Live
+from services.sessions.store.postgres import PostgresModels
+
+ENTRIES_MAX: Final = 10_000  # about 1 KB each
+AGE_MS_MAX: Final = 60_000  # without any word from Postgres an entry is believed this long
+LOOK_SECONDS: Final = 1.0
+OVERLAP_SECONDS: Final = 15.0  # each look covers more than the time since the last: commits become visible late
+
+_READS = Counter("fangate_model_cache_total", "Look-ups of models", ["result"])
+
+
+class CachedModels:
+    """The port `Models` before `PostgresModels`."""
+
+    def __init__(self, truth: PostgresModels, clock: Clock) -> None:
+        self._truth = truth
+        self._clock = clock
+        self._entries: OrderedDict[uuid.UUID, tuple[int, Live]] = (
+            OrderedDict()
+        )  # oldest use first; (known since, model)
+        self._hits = _READS.labels("hit")
+        self._misses = _READS.labels("miss")
+
+    async def find(self, org_id: uuid.UUID, model_id: uuid.UUID) -> Live | None:
+        entry = self._entries.get(model_id)
+        if entry is not None and self._clock.stopwatch_ms() - entry[0] <= AGE_MS_MAX:
+            self._hits.inc()
+            self._entries.move_to_end(model_id)
+            return entry[1] if entry[1].model.org_id == org_id else None
+        self._misses.inc()
+        live = await self._truth.find(org_id, model_id)
+        if live is not None:
+            self.remember(live)
+        return live
+
+    def remember(self, live: Live) -> None:
+        model_id = live.model.model_id
+        known = self._entries.get(model_id)
+        if known is not None and known[1].model.version > live.model.version:
+            return  # read before the change that the entry already shows
+        self._entries[model_id] = (self._clock.stopwatch_ms(), live)
+        self._entries.move_to_end(model_id)
+        if len(self._entries) > ENTRIES_MAX:
+            self._entries.popitem(last=False)
+
+    def forget(self, model_id: uuid.UUID) -> None:
+        self._entries.pop(model_id, None)
+
+    async def look(self) -> None:
+        """Drop what other processes changed; run every `LOOK_SECONDS`."""
+        if not self._entries:
+            return
+        for model_id, version in (await self._truth.changed_lately(OVERLAP_SECONDS)).items():
+            entry = self._entries.get(model_id)
+            if entry is not None and entry[1].model.version < version:
+                del self._entries[model_id]

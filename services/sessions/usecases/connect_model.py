@@ -1,0 +1,117 @@
+"""Connect a model: take its credentials into the vault, then sign in, perhaps with a two-factor code."""
+
+import uuid
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+
+from libs.common.clock import Clock
+from libs.common.contracts.sessions import ConnectModel as ConnectJob
+from libs.common.errors import RetryAfter, Transient
+from libs.common.ids import uuid7
+from services.sessions.domain.credentials import Credentials, Pending
+from services.sessions.domain.errors import ChallengeExpired, PlatformTrouble, SignInRefused
+from services.sessions.domain.model import Change, Model, State, changed, signed_in
+from services.sessions.domain.ports import CodeAsked, Contents, HeldModel, Models, ModelStore, Provider, SignedIn
+
+
+@dataclass(frozen=True, slots=True)
+class AskConnect:
+    """Take down what the user wants connected. The secrets go into the vault; the job that is enqueued names the model only.
+
+    A label stands for one account of a provider: asking again gives the same model new credentials, or its code.
+    """
+
+    store: ModelStore
+
+    async def __call__(
+        self, org_id: uuid.UUID, *, provider: str, label: str, credentials: Credentials, code: str = ""
+    ) -> Model:
+        """The model, on its way. One that is connected stays as it is."""
+        pending = Pending(code=code) if code else None
+        known = await self.store.find_labelled(org_id, provider, label)
+        if known is None:
+            fresh = Model(model_id=uuid7(), org_id=org_id, provider=provider, label=label, state=State.CONNECTING)
+            await self.store.create(fresh, credentials, pending, ConnectJob(org_id=org_id, model_id=fresh.model_id))
+            return fresh
+        async with self.store.exclusive(org_id, known.model_id) as held:
+            contents = await held.load()
+            assert contents is not None, "found a moment ago, and rows are never deleted"
+            before = contents.model
+            if before.state in (State.CONNECTED, State.REFRESHING):
+                return before
+            is_code = before.state is State.AWAITING_2FA and bool(code)
+            after = changed(before, Change.CODE_GIVEN if is_code else Change.CONNECT_ASKED)
+            if is_code and contents.pending is not None:
+                pending = Pending(challenge=contents.pending.challenge, code=code)
+            await held.keep_credentials(after, credentials)
+            await held.keep_pending(after, pending)
+            await held.save(before, after)
+            await held.nudge(ConnectJob(org_id=org_id, model_id=after.model_id))
+            return after
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectModel:
+    """Sign a model in with what the vault holds: the job behind `AskConnect`."""
+
+    store: ModelStore
+    models: Models
+    providers: Mapping[str, Provider]
+    clock: Clock
+    chance: Callable[[], float]
+
+    async def __call__(self, job: ConnectJob, message_id: uuid.UUID) -> None:
+        """Ends in `connected`, `awaiting_2fa` or `connect_failed`. Raises Transient while the platform has trouble."""
+        async with self.store.exclusive(job.org_id, job.model_id) as held:
+            # First of all: a second delivery must find its effect, not the platform.
+            if not await held.accept_once(message_id):
+                return
+            contents = await held.load()
+            if contents is None or contents.model.state is not State.CONNECTING:
+                return  # the user changed his mind meanwhile, or a sweeper's nudge came late
+            try:
+                await self._settle(held, contents)
+            except PlatformTrouble as exc:
+                if exc.retry_after_s is not None:
+                    raise RetryAfter(exc.retry_after_s, f"sign-in: {exc}") from exc
+                raise Transient(f"sign-in: {exc}") from exc
+        self.models.forget(job.model_id)
+
+    async def _settle(self, held: HeldModel, contents: Contents) -> None:
+        before = contents.model
+        try:
+            outcome = await self._sign_in(contents)
+            if isinstance(outcome, SignedIn) and await held.is_account_taken(before, outcome.account):
+                raise SignInRefused("account_connected_already")
+        except SignInRefused as exc:
+            await held.keep_pending(before, None)
+            await held.save(before, changed(before, Change.REFUSED, reason=exc.reason))
+            return
+        if isinstance(outcome, CodeAsked):
+            await held.keep_pending(before, Pending(challenge=outcome.challenge))
+            await held.save(before, changed(before, Change.CODE_ASKED))
+            return
+        after = signed_in(
+            before, account=outcome.account, ends_at=outcome.ends_at, now=self.clock.now(), chance=self.chance()
+        )
+        await held.keep_pending(after, None)
+        await held.keep_session(after, outcome.session)
+        await held.save(before, replace(after, reason=""))
+
+    async def _sign_in(self, contents: Contents) -> SignedIn | CodeAsked:
+        provider = self.providers[contents.model.provider]
+        pending = contents.pending or Pending()
+        if pending.challenge and pending.code:
+            try:
+                return await provider.confirm(pending.challenge, pending.code)
+            except ChallengeExpired:
+                pass  # sign in again below; the code may still be good
+        if contents.credentials is None:
+            raise SignInRefused("no_credentials")
+        outcome = await provider.sign_in(contents.credentials)
+        if isinstance(outcome, CodeAsked) and pending.code:
+            try:
+                return await provider.confirm(outcome.challenge, pending.code)
+            except ChallengeExpired:
+                return outcome
+        return outcome

@@ -1,0 +1,40 @@
+"""End a model's connection, as the user wishes: sign out at the platform, wipe what the vault holds."""
+
+import contextlib
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from services.sessions.domain.errors import ModelNotFound, PlatformTrouble, SignInRefused
+from services.sessions.domain.model import Change, Model, State, changed
+from services.sessions.domain.ports import Models, ModelStore, Provider
+
+
+@dataclass(frozen=True, slots=True)
+class DisconnectModel:
+    """Doing it twice changes nothing."""
+
+    store: ModelStore
+    models: Models
+    providers: Mapping[str, Provider]
+
+    async def __call__(self, org_id: uuid.UUID, model_id: uuid.UUID) -> Model:
+        """The model, disconnected. Raises ModelNotFound. The platform may be away: the secrets are wiped all the same."""
+        async with self.store.exclusive(org_id, model_id) as held:
+            contents = await held.load()
+            if contents is None:
+                raise ModelNotFound
+            before = contents.model
+            if before.state is State.DISCONNECTED:
+                return before
+            if contents.session is not None:
+                # Best effort: a session we forget is of no use to anybody, and it ends by itself.
+                with contextlib.suppress(PlatformTrouble, SignInRefused):
+                    await self.providers[before.provider].sign_out(contents.session)
+            after = changed(before, Change.DISCONNECT_ASKED, reason="by_user")
+            await held.keep_session(after, None)
+            await held.keep_pending(after, None)
+            await held.keep_credentials(after, None)
+            await held.save(before, after)
+        self.models.forget(model_id)
+        return after

@@ -1,0 +1,220 @@
+"""Call a model's platform for the edge: reads and idempotent writes may be repeated, all other writes run at most once."""
+
+import asyncio
+import contextlib
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+from libs.common.clock import Clock
+from libs.common.contracts.catalogue import CatalogueRoute, RetryClass, catalogue
+from libs.common.contracts.sessions import Proxied, Proxy
+from libs.common.errors import FangateError, RpcError, Unavailable
+from services.sessions.domain.errors import (
+    Dropped,
+    ModelNotConnected,
+    ModelNotFound,
+    NotSent,
+    OutcomeUnknown,
+    PlatformFailed,
+    RouteNotSupported,
+    SyncLost,
+    TimedOut,
+    Unusable,
+    UpstreamTimeout,
+)
+from services.sessions.domain.model import State
+from services.sessions.domain.ports import Live, Models, Provider, UpstreamCalls
+from services.sessions.domain.upstream_call import (
+    Outcome,
+    Recorded,
+    UpstreamAnswer,
+    UpstreamRequest,
+    upstream_target,
+)
+from services.sessions.usecases.refresh_session import Why
+
+ANSWER_MARGIN_MS: Final = 150  # kept back from the deadline, so that our answer arrives before the caller gives up
+TRANSPORT_REPEATS: Final = 1  # how often a read is sent again after its connection failed
+REPEAT_FLOOR_MS: Final = 250  # with less time left a repeat is not worth it
+
+
+class Refresh(Protocol):
+    """`RefreshSession`, as this use case needs it."""
+
+    async def __call__(self, org_id: uuid.UUID, model_id: uuid.UUID, *, stale: int, why: Why) -> Live: ...
+
+
+@dataclass(frozen=True, slots=True)
+class ProxyCall:
+    """One call. `upstream_timeout_ms` bounds each exchange with the platform, within the caller's deadline."""
+
+    models: Models
+    calls: UpstreamCalls
+    providers: Mapping[str, Provider]
+    refresh: Refresh
+    clock: Clock
+    upstream_timeout_ms: int
+
+    async def __call__(self, call: Proxy, body: bytes, *, deadline_ms: int) -> tuple[Proxied, bytes]:
+        """The platform's answer, whatever its status.
+
+        Raises ModelNotFound, RouteNotSupported, ModelNotConnected, SyncLost, PlatformFailed, UpstreamTimeout,
+        OutcomeUnknown, and Unavailable when the truth about model or fence cannot be asked: then nothing was sent.
+        """
+        route = catalogue().get(call.route)
+        if route is None:
+            raise RouteNotSupported
+        live = await self.models.find(call.org_id, call.model_id)
+        if live is None or (call.sandbox_only and live.model.provider != "sandbox"):
+            raise ModelNotFound
+        request = UpstreamRequest(
+            method=route.method,
+            target=upstream_target(route, live.model.provider, call.path_params, call.query),
+            content_type=call.content_type,
+            body=body,
+            is_fenced=route.retry is RetryClass.NEVER,
+        )
+        run = _Run(self, live, request, deadline_ms - ANSWER_MARGIN_MS)
+        if route.retry is RetryClass.NEVER:
+            return await self._fenced(call, route, run)
+        return _proxied(await run.repeatable())
+
+    async def _fenced(self, call: Proxy, route: CatalogueRoute, run: "_Run") -> tuple[Proxied, bytes]:
+        """At most once, ever: the row is committed before the first byte leaves, and decides on every redelivery."""
+        recorded = await self.calls.start(call.call_id, call.org_id, call.model_id, route.name)
+        if recorded is not None:
+            return _replayed(recorded)
+        try:
+            answer = await run.once()
+        except FangateError as exc:
+            await self._record(call.call_id, Outcome(code=exc.code, message=exc.public, fields=exc.fields), b"")
+            raise
+        # Anything else that ends us here (a kill, a cancellation) leaves the row at `started`: outcome unknown, never repeated.
+        outcome = Outcome(
+            status=answer.status,
+            content_type=answer.content_type,
+            retry_after_s=answer.retry_after_s,
+            upstream_ms=answer.upstream_ms,
+        )
+        await self._record(call.call_id, outcome, answer.body)
+        return _proxied(answer)
+
+    async def _record(self, call_id: uuid.UUID, outcome: Outcome, body: bytes) -> None:
+        # The caller is told what really happened even if it cannot be written down: a redelivery then finds `started`
+        # and is told OUTCOME_UNKNOWN, which is safe.
+        with contextlib.suppress(Unavailable):
+            await self.calls.finish(call_id, outcome, body)
+
+
+class _Run:
+    """One call on its way: the model's newest session, and the time that is left."""
+
+    def __init__(self, do: ProxyCall, live: Live, request: UpstreamRequest, give_up_ms: int) -> None:
+        self._do = do
+        self._live = live
+        self._request = request
+        self._give_up_ms = give_up_ms
+
+    async def once(self) -> UpstreamAnswer:
+        """Send the call once and never again."""
+        await self._be_callable()
+        try:
+            answer = await self._send()
+        except NotSent as exc:
+            raise PlatformFailed(detail=str(exc)) from exc
+        except TimedOut as exc:
+            if exc.may_have_left:
+                raise OutcomeUnknown(detail=str(exc)) from exc
+            raise UpstreamTimeout(detail=str(exc)) from exc
+        except Dropped as exc:
+            raise OutcomeUnknown(detail=str(exc)) from exc
+        except Unusable as exc:
+            raise PlatformFailed(detail=str(exc)) from exc
+        if answer.is_session_refused:
+            # Renewed for the next call; this one is not sent again (requirements.md 3.2).
+            await self._renew()
+            raise SyncLost("The session had ended and was renewed; this call was not carried out: send it again")
+        return answer
+
+    async def repeatable(self) -> UpstreamAnswer:
+        """Send the call; again after one refresh, and after a lost connection, while time is left."""
+        await self._be_callable()
+        repeats, is_renewed = 0, False
+        while True:
+            try:
+                answer = await self._send()
+            except (NotSent, Dropped) as exc:
+                repeats += 1
+                if repeats > TRANSPORT_REPEATS or self._left_ms() < REPEAT_FLOOR_MS:
+                    raise PlatformFailed(detail=str(exc)) from exc
+                continue
+            except TimedOut as exc:
+                raise UpstreamTimeout(detail=str(exc)) from exc
+            except Unusable as exc:
+                raise PlatformFailed(detail=str(exc)) from exc
+            if not answer.is_session_refused:
+                return answer
+            if is_renewed:
+                raise SyncLost("The platform refuses the model's session: try again, then reconnect it")
+            await self._renew()
+            is_renewed = True
+
+    async def _be_callable(self) -> None:
+        model = self._live.model
+        match model.state:
+            case State.CONNECTED if self._live.session is not None:
+                return
+            case State.CONNECTED | State.REFRESHING:
+                await self._renew(Why.WAIT)
+            case State.SYNC_LOST:
+                raise SyncLost(detail=model.reason)
+            case _:
+                raise ModelNotConnected(f"Model is {model.state}: connect it first", state=str(model.state))
+
+    async def _renew(self, why: Why = Why.REJECTED) -> None:
+        """Raises SyncLost also when there is no time to wait for it: the refresh itself goes on."""
+        model = self._live.model
+        try:
+            async with asyncio.timeout(max(0, self._left_ms()) / 1000):
+                self._live = await self._do.refresh(model.org_id, model.model_id, stale=model.session_number, why=why)
+        except TimeoutError:
+            raise SyncLost("The session is being refreshed: try again", detail="refresh did not finish") from None
+
+    async def _send(self) -> UpstreamAnswer:
+        session = self._live.session
+        assert session is not None, "callable models have a session"
+        if (left_ms := self._left_ms()) <= 0:
+            raise TimedOut("no time left", may_have_left=False)
+        provider = self._do.providers[self._live.model.provider]
+        return await provider.call(session, self._request, timeout_ms=min(left_ms, self._do.upstream_timeout_ms))
+
+    def _left_ms(self) -> int:
+        return self._give_up_ms - self._do.clock.now_ms()
+
+
+def _proxied(answer: UpstreamAnswer) -> tuple[Proxied, bytes]:
+    head = Proxied(
+        status=answer.status,
+        content_type=answer.content_type,
+        retry_after_s=answer.retry_after_s,
+        upstream_ms=answer.upstream_ms,
+    )
+    return head, answer.body
+
+
+def _replayed(recorded: Recorded) -> tuple[Proxied, bytes]:
+    """What was answered the first time. An answer whose body was not kept cannot be given again."""
+    outcome = recorded.outcome
+    if outcome.code:
+        raise RpcError(outcome.code, outcome.message, **outcome.fields)
+    if recorded.body is None:
+        raise OutcomeUnknown("The call was carried out, but its answer was not kept: look before you repeat it")
+    head = Proxied(
+        status=outcome.status,
+        content_type=outcome.content_type,
+        retry_after_s=outcome.retry_after_s,
+        upstream_ms=outcome.upstream_ms,
+    )
+    return head, recorded.body
