@@ -1,0 +1,125 @@
+"""The demo organization: made by the services' own command lines, once per database, and mended where something is gone.
+
+What was made is remembered beside the data (`seed.json`), as soon as it is made; an API key is shown once, so it lives in
+`.run/demo.env` and is made again when that file is gone.
+"""
+
+import asyncio
+import json
+import os
+import uuid
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any, Final
+
+from deploy.local.commands import run_command
+from deploy.local.environment import Environment, env_file, read_env_file
+from deploy.local.profile import Profile, write_private
+
+MEMORY: Final = "seed.json"
+DEMO_EMAIL: Final = "demo@sandbox.test"
+DEMO_PASSWORD: Final = "sandbox-demo-password"  # noqa: S105 (of the sandbox platform, written in its documentation)
+TOPUP_CREDITS: Final = 10_000
+_LIMITED_ROLE: Final = "no-messages"
+_KEYS: Final = {
+    "FANGATE_API_KEY": ("owner", "demo"),
+    "FANGATE_LIMITED_API_KEY": (_LIMITED_ROLE, "demo, may not send messages"),
+}
+
+
+class Seed:
+    """The demo organization of one database (`database_id` changes when the data are others)."""
+
+    def __init__(self, environment: Environment, folder: Path, demo_env: Path, database_id: str) -> None:
+        self._environment, self._memory, self._demo_env = environment, folder / MEMORY, demo_env
+        kept: dict[str, str] = json.loads(self._memory.read_text(encoding="utf-8")) if self._memory.exists() else {}
+        self._made = kept if kept.get("database") == database_id else {"database": database_id}
+
+    async def plant(self) -> dict[str, str]:
+        """Make what is missing; write and answer the contents of `.run/demo.env`. Raises ChildFailedError."""
+        if "org_id" not in self._made:
+            self._remember(org_id=str(uuid.uuid4()))
+        if "organization" not in self._made:
+            await self._make_organization()
+        # Credits and the model meet nowhere: side by side.
+        keys, _, _ = await asyncio.gather(self._keys(), self._credits(), self._model())
+        lines = {
+            "FANGATE_URL": self._environment.base_url,
+            **keys,
+            "FANGATE_MODEL_ID": self._made["model_id"],
+            "FANGATE_MODEL_ACCOUNT": self._made["account"],
+            "FANGATE_SANDBOX_URL": self._environment.sandbox_url,
+            "FANGATE_ADMIN_URLS": self._environment.admin_urls,
+        }
+        write_private(self._demo_env, env_file(lines))
+        return lines
+
+    async def balance(self) -> int:
+        """What the ledger says the organization has."""
+        return int((await self._run("billing", "balance", "--org", self._made["org_id"]))["balance"])
+
+    async def _make_organization(self) -> None:
+        listed = await self._run("auth", "org", "list")
+        if self._made["org_id"] not in {each["org_id"] for each in listed["organizations"]}:
+            await self._run("auth", "org", "create", "--name", "Demo Agency", "--org-id", self._made["org_id"])
+        self._remember(organization="made")
+
+    async def _credits(self) -> None:
+        if "subscription" not in self._made:
+            await self._run("billing", "subscription", "start", "--org", self._made["org_id"], "--plan", "scale")
+            self._remember(subscription="scale")
+        if "topup" not in self._made:
+            amount = ("--credits", str(TOPUP_CREDITS), "--kind", "topup", "--memo", "demo")
+            await self._run("billing", "grant", "--org", self._made["org_id"], *amount)
+            self._remember(topup=str(TOPUP_CREDITS))
+
+    async def _model(self) -> None:
+        if "model_id" in self._made:
+            return
+        login = ("--provider", "sandbox", "--label", "Demo creator", "--email", DEMO_EMAIL, "--password-stdin")
+        connected = await self._run(
+            "sessions", "model", "connect", "--org", self._made["org_id"], *login, stdin=DEMO_PASSWORD
+        )
+        self._remember(model_id=str(connected["model_id"]), account=str(connected["account"]))
+
+    async def _keys(self) -> dict[str, str]:
+        """Keys that work: those of the file if they are known and active, else fresh ones."""
+        if "limited_role" not in self._made:
+            roles = await self._run("auth", "role", "list", "--org", self._made["org_id"])
+            if _LIMITED_ROLE not in {role["name"] for role in roles["roles"]}:
+                excluded = ("--all-but", "api_messages_send")
+                await self._run(
+                    "auth", "role", "create", "--org", self._made["org_id"], "--name", _LIMITED_ROLE, *excluded
+                )
+            self._remember(limited_role=_LIMITED_ROLE)
+        written = read_env_file(self._demo_env.read_text(encoding="utf-8")) if self._demo_env.exists() else {}
+        keys: dict[str, str] = {}
+        listed = await self._run("auth", "key", "list", "--org", self._made["org_id"])
+        active = {key["key_id"] for key in listed["keys"] if key["state"] == "active"}
+        for name, (role, label) in _KEYS.items():
+            if name not in written or self._made.get(name) not in active:
+                made = await self._run(
+                    "auth", "key", "create", "--org", self._made["org_id"], "--role", role, "--label", label
+                )
+                self._remember(**{name: str(made["key_id"])})
+                written[name] = str(made["key"])
+            keys[name] = written[name]
+        return keys
+
+    def _remember(self, **facts: str) -> None:
+        self._made.update(facts)
+        write_private(self._memory, json.dumps(self._made, indent=1))
+
+    async def _run(self, service: str, *arguments: str, stdin: str = "") -> dict[str, Any]:
+        return await run_command(service, *arguments, env=self._environment.of(service), stdin=stdin)
+
+
+def balance_of_running(profile: Profile) -> Callable[[], Awaitable[int]]:
+    """What asks the running system's ledger for the demo organization's balance."""
+    env = {**os.environ, **read_env_file((profile.run / "env").read_text(encoding="utf-8"))}
+    org_id = json.loads((profile.folder / MEMORY).read_text(encoding="utf-8"))["org_id"]
+
+    async def balance() -> int:
+        return int((await run_command("billing", "balance", "--org", org_id, env=env))["balance"])
+
+    return balance
