@@ -1,6 +1,6 @@
 """What billing refuses, in the words that cross the bus (`code`, `fields`)."""
 
-from libs.common.errors import FangateError, Permanent
+from libs.common.errors import FangateError, Permanent, Transient
 
 
 class InsufficientCredits(FangateError):
@@ -39,7 +39,7 @@ class LeaseStoreMismatch(FangateError):
 
 
 class LeaseClosed(FangateError):
-    """This lease was closed before it was opened."""
+    """The lease was closed before it was opened."""
 
     code = "LEASE_CLOSED"
     status_hint = 409
@@ -80,7 +80,7 @@ class AlreadySubscribed(FangateError):
     status_hint = 409
 
 
-class RacedPosting(Exception):
+class RacedPosting(Transient):
     """Another process posted some of these transfers meanwhile: nothing was written, look again."""
 
 

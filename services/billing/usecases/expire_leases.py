@@ -9,7 +9,7 @@ import msgspec
 from libs.common.clock import Clock
 from libs.common.contracts.billing import LeaseExpired
 from services.billing.domain.lease import LeaseRules, LeaseState, closing
-from services.billing.domain.ports import Ledger, LeaseStore
+from services.billing.domain.ports import LeaseStore, Ledger
 
 _PER_RUN: Final = 500  # leases; the rest waits for the next run, 5 s later
 

@@ -25,7 +25,7 @@ from services.billing.domain.lease import (
     free_credits,
     shrunk,
 )
-from services.billing.domain.ports import Ledger, LeaseStore, LedgerTx, Sleep
+from services.billing.domain.ports import LeaseStore, Ledger, LedgerTx, Sleep
 from services.billing.usecases.turns import Turns
 
 

@@ -27,7 +27,7 @@ from services.billing.domain.lease import (
     next_slab,
     shrunk,
 )
-from services.billing.domain.ports import Ledger, LeaseStore, LedgerTx, Organization, Outcome, Sleep
+from services.billing.domain.ports import LeaseStore, Ledger, LedgerTx, Organization, Outcome, Sleep
 from services.billing.usecases.turns import Turns
 
 _TRIES: Final = 2  # a lease whose counter is gone, and its successor

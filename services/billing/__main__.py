@@ -1,0 +1,12 @@
+"""`python -m services.billing` runs the service; with a command it is the operator's tool."""
+
+import sys
+
+from libs.common.process import run
+from services.billing.app import build
+from services.billing.cli import main
+
+if __name__ == "__main__":
+    if len(sys.argv) > 1:
+        sys.exit(main(sys.argv[1:]))
+    run("billing", build)

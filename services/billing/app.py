@@ -1,0 +1,108 @@
+"""The composition root of billing: every object once, by hand, in order."""
+
+import asyncio
+from dataclasses import dataclass
+
+from libs.common.bus.bus import Bus
+from libs.common.clock import Clock, SystemClock
+from libs.common.db.migrate import schema_is_current
+from libs.common.db.outbox import Outbox
+from libs.common.db.pool import Database
+from libs.common.db.relay import Relay
+from libs.common.db.timers import Timer
+from libs.common.errors import Unavailable
+from libs.common.process import Process
+from libs.common.redis.client import Redis
+from libs.common.settings import load
+from services.billing.domain.lease import LeaseRules
+from services.billing.entry.consumers import Handlers, consumers
+from services.billing.entry.timers import Work, schedule
+from services.billing.settings import BillingSettings
+from services.billing.store.books import PostgresBooks
+from services.billing.store.counters import RedisCounters
+from services.billing.store.postgres import PostgresLedger
+from services.billing.usecases.announce import Announce
+from services.billing.usecases.append_transfers import AppendTransfers
+from services.billing.usecases.close_batch import CloseBatch
+from services.billing.usecases.expire_leases import ExpireLeases
+from services.billing.usecases.open_batch import OpenBatch
+from services.billing.usecases.open_slab import OpenSlab
+from services.billing.usecases.retry_refunds import RetryRefunds
+from services.billing.usecases.reverse import Reverse
+from services.billing.usecases.turns import Turns
+
+
+@dataclass(frozen=True, slots=True)
+class App:
+    """Everything billing can do, wired."""
+
+    handlers: Handlers
+    work: Work
+
+
+def assemble(
+    db: Database,
+    redis: Redis,
+    outbox: Outbox,
+    *,
+    redis_prefix: str = "",
+    is_finalising: bool = True,
+    clock: Clock | None = None,
+    rules: LeaseRules | None = None,
+) -> App:
+    """Wire the use cases to a database and a Redis; nothing is connected or started."""
+    clock, rules = clock or SystemClock(), rules or LeaseRules()
+    ledger, books = PostgresLedger(db, outbox), PostgresBooks(db)
+    counters, turns = RedisCounters(redis, prefix=redis_prefix), Turns()
+    announce = Announce(clock=clock)
+    append = AppendTransfers(ledger=ledger, clock=clock, announce=announce, reverse=Reverse())
+    handlers = Handlers(
+        open_slab=OpenSlab(ledger=ledger, store=counters, clock=clock, rules=rules, turns=turns, sleep=asyncio.sleep),
+        open_batch=OpenBatch(ledger=ledger, store=counters, clock=clock, rules=rules, turns=turns, sleep=asyncio.sleep),
+        close_batch=CloseBatch(ledger=ledger, clock=clock),
+        append=append,
+        books=books,
+    )
+    work = Work(
+        ledger=ledger,
+        books=books,
+        announce=announce,
+        expire_leases=ExpireLeases(
+            ledger=ledger, store=counters, clock=clock, rules=rules, is_finalising=is_finalising
+        ),
+        retry_refunds=RetryRefunds(ledger=ledger, clock=clock, append=append),
+    )
+    return App(handlers=handlers, work=work)
+
+
+async def build(process: Process) -> None:
+    """Connect, wire and start."""
+    settings = load(BillingSettings, service="billing")
+    db = await process.closing(
+        await Database.connect(settings.postgres_dsn.reveal(), schema="billing", name="billing", size_max=20)
+    )
+    redis = await process.closing(Redis.create(settings.redis_url.reveal()))
+    bus = await process.closing(
+        await Bus.connect(settings.amqp_url.reveal(), service="billing", reply=settings.bus_reply)
+    )
+    outbox = Outbox()
+    relay = Relay(db, bus.publisher, outbox)
+    app = assemble(db, redis, outbox, redis_prefix=settings.redis_prefix, is_finalising=settings.lease_finalise)
+
+    async def schema() -> None:
+        if not await schema_is_current(db, "billing"):
+            raise Unavailable(detail="migrations are missing: python -m libs.common.db.migrate")
+
+    async def drain() -> None:
+        await bus.drain(settings.drain_seconds)
+        await relay.flush()
+
+    process.ready_when("postgres", db.ping)
+    process.ready_when("schema", schema)
+    process.ready_when("bus", bus.check)  # not Redis: without it billing posts, and the edge keeps its own counters
+    process.on_drain("bus", drain)
+    process.start("relay", relay.run())
+    process.start("bus", bus.run())
+    for name, interval_s, work in schedule(app.work):
+        process.start(name, Timer(name, interval_s, work).run())
+    await bus.start(consumers(app.handlers))

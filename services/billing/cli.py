@@ -1,0 +1,196 @@
+"""The operator's command line: `python -m services.billing <command> --help`.
+
+Each command prints one JSON object. Exit status 0; 1 when `verify` finds the books wrong; 2 with one line on standard error
+when the command cannot be done. What a command says to other services is on the bus when it returns.
+"""
+
+import argparse
+import asyncio
+import sys
+from collections.abc import Awaitable, Callable
+from typing import Any
+from uuid import UUID
+
+import msgspec
+import orjson
+
+from libs.common.bus.bus import Bus
+from libs.common.bus.errors import BusError
+from libs.common.clock import SystemClock
+from libs.common.db.errors import DatabaseError
+from libs.common.db.outbox import Outbox
+from libs.common.db.pool import Database
+from libs.common.db.relay import Relay
+from libs.common.errors import FangateError
+from libs.common.settings import SettingsError, load
+from libs.common.telemetry.log import configure_logging
+from services.billing.domain.audit import Audit
+from services.billing.domain.bucket import BucketKind
+from services.billing.settings import CommandSettings
+from services.billing.store.books import PostgresBooks
+from services.billing.store.postgres import PostgresLedger
+from services.billing.usecases.announce import Announce
+from services.billing.usecases.grant_credits import GrantCredits
+from services.billing.usecases.start_subscription import StartSubscription
+
+Answer = tuple[dict[str, Any], int]  # what to print, exit status
+
+
+class Commands:
+    """The commands, over one database."""
+
+    def __init__(self, db: Database, outbox: Outbox) -> None:
+        clock = SystemClock()
+        ledger, announce = PostgresLedger(db, outbox), Announce(clock=clock)
+        self._books = PostgresBooks(db)
+        self._start = StartSubscription(ledger=ledger, clock=clock, announce=announce)
+        self._grant = GrantCredits(ledger=ledger, clock=clock, announce=announce)
+
+    async def plan_list(self, _options: argparse.Namespace) -> Answer:
+        return {"plans": msgspec.to_builtins(await self._books.plans())}, 0
+
+    async def subscription_start(self, options: argparse.Namespace) -> Answer:
+        subscription = await self._start(options.org, options.plan)
+        return msgspec.to_builtins(subscription), 0
+
+    async def grant(self, options: argparse.Namespace) -> Answer:
+        kind = BucketKind[options.kind.upper()]
+        id_, balance = await self._grant(options.org, options.credits, kind=kind, memo=options.memo, days=options.days)
+        return {"transfer_id": str(id_), "balance": balance}, 0
+
+    async def balance(self, options: argparse.Namespace) -> Answer:
+        return {"org_id": str(options.org)} | msgspec.to_builtins(await self._books.balance(options.org)), 0
+
+    async def statement(self, options: argparse.Namespace) -> Answer:
+        balance = await self._books.balance(options.org)
+        lines = await self._books.statement(options.org, limit=options.limit)
+        return {
+            "org_id": str(options.org),
+            "balance": balance.balance,
+            "leased": balance.leased,
+            "transfers": msgspec.to_builtins(lines),
+        }, 0
+
+    async def verify(self, options: argparse.Namespace) -> Answer:
+        audit = await self._books.verify(options.org)
+        return _shown(audit), 0 if audit.is_ok else 1
+
+    async def lease_list(self, options: argparse.Namespace) -> Answer:
+        return {"leases": msgspec.to_builtins(await self._books.live_leases(options.org))}, 0
+
+
+def _shown(audit: Audit) -> dict[str, Any]:
+    organizations = [
+        {
+            "org_id": str(one.org_id),
+            "credits_granted": one.credits_granted,
+            "debits": one.debits,
+            "refunds": one.refunds,
+            "voids": one.voids,
+            "waived": one.waived,
+            "balance": one.balance,
+            "stored": one.stored,
+            "derived": one.derived,
+            "stored_equals_derived": one.stored == one.derived and not one.drift_accounts,
+            "leases_match": not one.lease_mismatches,
+            "seals": one.seals,
+            "seals_match": not one.seal_mismatches,
+            "result": "OK" if one.is_ok else "FAIL",
+        }
+        for one in audit.organizations
+    ]
+    sums = ("credits_granted", "refunds", "voids", "waived", "balance", "stored", "derived")
+    total: dict[str, Any] = {name: sum(one[name] for one in organizations) for name in sums}
+    total["debits"] = {
+        name: sum(one.debits[name] for one in audit.organizations)
+        for name in (audit.organizations[0].debits if audit.organizations else ())
+    }
+    total |= {
+        "stored_equals_derived": all(one["stored_equals_derived"] for one in organizations),
+        "seals": audit.seals,
+        "seals_match": audit.seal_mismatches == 0,
+        "seal_mismatches": audit.seal_mismatches,
+        "rule_violations": audit.rule_violations,
+    }
+    return {"organizations": organizations, "total": total, "result": "OK" if audit.is_ok else "FAIL"}
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m services.billing", description=(__doc__ or "").split("\n")[0])
+    commands = parser.add_subparsers(required=True, metavar="command")
+
+    def add(name: str, work: str, explanation: str, *, group: Any = commands) -> argparse.ArgumentParser:
+        command: argparse.ArgumentParser = group.add_parser(name, help=explanation, description=explanation)
+        command.set_defaults(work=work)
+        return command
+
+    def group(name: str, explanation: str) -> Any:
+        return commands.add_parser(name, help=explanation).add_subparsers(required=True, metavar="command")
+
+    add("list", "plan_list", "all plans", group=group("plan", "plans"))
+    start = add("start", "subscription_start", "subscribe now", group=group("subscription", "subscriptions"))
+    start.add_argument("--plan", required=True, help="its code, see `plan list`")
+    grant = add("grant", "grant", "give credits beside the plan")
+    grant.add_argument("--credits", type=_positive, required=True)
+    grant.add_argument("--kind", choices=("topup", "promo"), required=True)
+    grant.add_argument("--memo", type=_memo, required=True, help="who and why, at most 200 characters")
+    grant.add_argument("--days", type=_positive, help="until they end; default: never")
+    statement = add("statement", "statement", "the newest transfers of an organization")
+    statement.add_argument("--limit", type=_positive, default=100)
+    balance = add("balance", "balance", "what an organization has, bucket by bucket")
+    for command in (start, grant, statement, balance):
+        command.add_argument("--org", type=UUID, required=True)
+    verify = add("verify", "verify", "recompute every balance and every seal; exit status 1 if anything is wrong")
+    leases = add("list", "lease_list", "leases that are not final", group=group("lease", "leases"))
+    for command in (verify, leases):
+        command.add_argument("--org", type=UUID, help="default: all organizations")
+    return parser
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError("at least 1")
+    return number
+
+
+def _memo(text: str) -> str:
+    if not 1 <= len(text) <= 200:
+        raise argparse.ArgumentTypeError("1 to 200 characters")
+    return text
+
+
+async def _run(options: argparse.Namespace, settings: CommandSettings) -> Answer:
+    db = await Database.connect(settings.postgres_dsn.reveal(), schema="billing", name="billing-cli", size_max=2)
+    try:
+        outbox = Outbox()
+        work: Callable[[argparse.Namespace], Awaitable[Answer]] = getattr(Commands(db, outbox), options.work)
+        answer = await work(options)
+        if outbox.wake.is_set():
+            await _publish(db, outbox, settings)
+        return answer
+    finally:
+        await db.close()
+
+
+async def _publish(db: Database, outbox: Outbox, settings: CommandSettings) -> None:
+    """Take to the bus what the command said; what does not get there stays in the outbox for the service's relay."""
+    bus = await Bus.connect(settings.amqp_url.reveal(), service="billing")
+    try:
+        await Relay(db, bus.publisher, outbox).flush()
+    finally:
+        await bus.close()
+
+
+def main(argv: list[str]) -> int:
+    """Run one command; answers the exit status."""
+    options = _parser().parse_args(argv)
+    try:
+        settings = load(CommandSettings, service="billing")
+        configure_logging("billing", level="error", stream=sys.stderr.buffer)
+        shown, status = asyncio.run(_run(options, settings))
+    except (SettingsError, FangateError, DatabaseError, BusError, OSError) as exc:
+        sys.stderr.write(f"{exc}\n")
+        return 2
+    sys.stdout.write(orjson.dumps(shown, option=orjson.OPT_INDENT_2).decode() + "\n")
+    return status
