@@ -33,7 +33,7 @@ from services.auth.store.postgres import PostgresAccounts, PostgresKeyHolders
 from services.auth.usecases import UseCases
 from services.auth.usecases.issue_key import KeyOrder
 
-ANNOUNCE_SECONDS: Final = 10.0  # an operator waits this long for the bus, then reads that it is away
+ANNOUNCE_SECONDS: Final = 5.0  # an operator waits this long for the bus, then reads that it is away
 EXIT_REFUSED: Final = 2
 EXIT_NOT_ANNOUNCED: Final = 3
 

@@ -1,0 +1,82 @@
+"""What auth takes from the bus, over the bus in memory."""
+
+import time
+import uuid
+from typing import cast
+
+import pytest
+
+from libs.common.bus import Consumer, MemoryBroker, MemoryBus
+from libs.common.bus.topology import QUEUES, routes_to
+from libs.common.contracts.auth import Principal, ResolveKey
+from libs.common.contracts.billing import CreditsLow
+from libs.common.contracts.envelope import Context, Kind
+from libs.common.contracts.registry import REGISTRY
+from libs.common.contracts.wire import EVENTS
+from libs.common.errors import RpcError, Transient
+from libs.common.ids import new_key, uuid7
+from services.auth.app import use_cases
+from services.auth.entry.consumers import consumers
+from services.auth.usecases.issue_key import KeyOrder
+from tests.support.auth import RING, MemoryAccounts, StandingClock, an_organization, digests_of
+from tests.unit.services.auth.usecases.test_project_subscription import told
+
+
+def the_consumers(accounts: MemoryAccounts) -> list[Consumer]:
+    return consumers(use_cases(accounts, accounts, RING, StandingClock()))
+
+
+def a_context(type_: str) -> Context:
+    return Context(message_id=uuid7(), type=type_, sender="billing")
+
+
+async def test_every_event_that_the_topology_brings_has_a_handler() -> None:
+    _, events = the_consumers(MemoryAccounts())
+    (queue,) = [queue for queue in QUEUES if queue.name == events.queue]
+    suffix = {True: ".s00", False: ""}
+    brought = {
+        entry.name
+        for entry in REGISTRY
+        if entry.kind is Kind.EVENT and routes_to(queue, EVENTS, entry.name + suffix[entry.sharded])
+    }
+    assert set(events.handlers) == brought
+
+
+async def test_a_caller_is_resolved_over_the_bus_and_a_stranger_is_refused() -> None:
+    accounts = MemoryAccounts()
+    organization = await an_organization(accounts)
+    do = use_cases(accounts, accounts, RING, StandingClock())
+    issued = await do.issue_key(KeyOrder(org_id=organization.org_id, role="owner", label="x"))
+    broker = MemoryBroker()
+    auth, edge = MemoryBus("auth", broker), MemoryBus("edge", broker)
+    await auth.start(consumers(do))
+
+    async def resolve(text: str) -> Principal:
+        deadline_ms = int(time.time() * 1000) + 5_000
+        reply, _ = await edge.call(ResolveKey(digests=digests_of(text)), org_id=None, deadline_ms=deadline_ms)
+        return cast("Principal", reply)
+
+    assert (await resolve(issued.text)).key_id == issued.key_id
+    with pytest.raises(RpcError) as caught:
+        await resolve(new_key("fgk_"))
+    assert (caught.value.code, caught.value.public) == ("INVALID_API_KEY", "Invalid or missing API key")
+    await edge.close()
+    await auth.close()
+
+
+async def test_a_plan_of_an_organization_that_is_not_known_yet_comes_again() -> None:
+    _, events = the_consumers(MemoryAccounts())
+    name = "billing.subscription.changed.v1"
+    with pytest.raises(Transient):
+        await events.handlers[name](told(uuid.uuid4()), a_context(name))
+
+
+async def test_what_becomes_a_webhook_later_changes_nothing() -> None:
+    accounts = MemoryAccounts()
+    organization = await an_organization(accounts)
+    said = list(accounts.events)
+    _, events = the_consumers(accounts)
+    name = "billing.credits.low.v1"
+    low = CreditsLow(org_id=organization.org_id, balance=1, threshold_percent=10)
+    assert await events.handlers[name](low, a_context(name)) is None
+    assert accounts.events == said
