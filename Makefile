@@ -1,0 +1,68 @@
+# Every target is one command a person could type; what it does stands in Python. `make` alone lists them.
+
+PYTHON ?= python3
+BIN := .venv/bin
+PYTEST := $(BIN)/python -m pytest -q
+
+.DEFAULT_GOAL := help
+.PHONY: help setup bootstrap run up down status demo test unit integration contract e2e fault \
+        lint types imports deps topology
+.NOTPARALLEL:
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: ## make .venv from the locked, hashed requirements
+	@$(PYTHON) -m deploy.local.bootstrap venv
+
+bootstrap: ## install PostgreSQL, Redis and RabbitMQ if they are missing
+	@$(PYTHON) -m deploy.local.bootstrap servers
+
+run: setup bootstrap ## start everything, make a paid call, stay until Ctrl-C
+	@$(BIN)/python -m deploy.local run
+
+up: setup bootstrap ## the same in the background; returns when all is ready
+	@$(BIN)/python -m deploy.local up
+
+down: setup ## drain and stop what `up` started
+	@$(BIN)/python -m deploy.local down
+
+status: setup ## what runs, and whether it is ready
+	@$(BIN)/python -m deploy.local status
+
+demo: setup ## one paid call on the running system
+	@$(BIN)/python -m deploy.local demo
+
+test: setup bootstrap lint types imports deps ## lint, types and every test, on private servers: all that CI runs
+	@$(PYTEST) tests
+
+unit: setup ## tests of rules and use cases: no sockets, no servers
+	@$(PYTEST) tests/unit
+
+integration: setup bootstrap ## tests on real servers
+	@$(PYTEST) tests/integration
+
+contract: setup bootstrap ## one suite for a port's double and the real thing; goldens; the house's own rules
+	@$(PYTEST) tests/contract
+
+e2e: setup bootstrap ## the whole system, from the outside
+	@$(PYTEST) tests/e2e
+
+fault: setup bootstrap ## services killed under load
+	@$(PYTEST) tests/fault
+
+lint: setup ## style and format
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+
+types: setup ## static types, strict
+	@$(BIN)/mypy
+
+imports: setup ## who may import whom
+	@$(BIN)/lint-imports --no-logo
+
+deps: setup ## nothing unused, nothing undeclared
+	@$(BIN)/deptry .
+
+topology: setup ## write deploy/rabbitmq/definitions.json anew
+	@$(BIN)/python -m libs.common.bus.topology > deploy/rabbitmq/definitions.json
