@@ -2,6 +2,7 @@
 
 import time
 import uuid
+from collections.abc import Sequence
 from typing import cast
 
 import pytest
@@ -13,9 +14,11 @@ from libs.common.contracts.billing import CreditsLow
 from libs.common.contracts.envelope import Context, Kind
 from libs.common.contracts.registry import REGISTRY
 from libs.common.contracts.wire import EVENTS
+from libs.common.db.errors import DatabaseAway
 from libs.common.errors import RpcError, Transient
 from libs.common.ids import new_key, uuid7
 from services.auth.app import use_cases
+from services.auth.domain.key import KeyHolder
 from services.auth.entry.consumers import consumers
 from services.auth.usecases.issue_key import KeyOrder
 from tests.support.auth import RING, MemoryAccounts, StandingClock, an_organization, digests_of
@@ -42,26 +45,41 @@ async def test_every_event_that_the_topology_brings_has_a_handler() -> None:
     assert set(events.handlers) == brought
 
 
+async def resolve(accounts: MemoryAccounts, text: str) -> Principal:
+    """What an edge is answered about the key `text`."""
+    broker = MemoryBroker()
+    auth, edge = MemoryBus("auth", broker), MemoryBus("edge", broker)
+    await auth.start(the_consumers(accounts))
+    try:
+        deadline_ms = int(time.time() * 1000) + 5_000
+        reply, _ = await edge.call(ResolveKey(digests=digests_of(text)), org_id=None, deadline_ms=deadline_ms)
+        return cast("Principal", reply)
+    finally:
+        await edge.close()
+        await auth.close()
+
+
 async def test_a_caller_is_resolved_over_the_bus_and_a_stranger_is_refused() -> None:
     accounts = MemoryAccounts()
     organization = await an_organization(accounts)
     do = use_cases(accounts, accounts, RING, StandingClock())
     issued = await do.issue_key(KeyOrder(org_id=organization.org_id, role="owner", label="x"))
-    broker = MemoryBroker()
-    auth, edge = MemoryBus("auth", broker), MemoryBus("edge", broker)
-    await auth.start(consumers(do))
 
-    async def resolve(text: str) -> Principal:
-        deadline_ms = int(time.time() * 1000) + 5_000
-        reply, _ = await edge.call(ResolveKey(digests=digests_of(text)), org_id=None, deadline_ms=deadline_ms)
-        return cast("Principal", reply)
-
-    assert (await resolve(issued.text)).key_id == issued.key_id
+    assert (await resolve(accounts, issued.text)).key_id == issued.key_id
     with pytest.raises(RpcError) as caught:
-        await resolve(new_key("fgk_"))
+        await resolve(accounts, new_key("fgk_"))
     assert (caught.value.code, caught.value.public) == ("INVALID_API_KEY", "Invalid or missing API key")
-    await edge.close()
-    await auth.close()
+
+
+async def test_without_the_database_nobody_is_refused_as_a_stranger() -> None:
+    class Away(MemoryAccounts):
+        async def find(self, digests: Sequence[str]) -> KeyHolder | None:
+            raise DatabaseAway(detail="10.0.0.7 refused")
+
+    with pytest.raises(RpcError) as caught:
+        await resolve(Away(), new_key("fgk_"))
+    assert caught.value.code == "UNAVAILABLE"
+    assert "10.0.0.7" not in caught.value.public
 
 
 async def test_a_plan_of_an_organization_that_is_not_known_yet_comes_again() -> None:
