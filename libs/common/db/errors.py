@@ -68,6 +68,8 @@ class TooOld(Permanent):
 
 
 _AWAY_CLASSES: Final = ("08", "53", "57P", "58")  # connection, resources, shutdown and start-up, system error
+# asyncpg's words, in errors without a state, for a connection that went away; the last: while its transaction was idle
+_GONE: Final = ("closed", "closing", "released back to the pool")
 _AWAY_STATES: Final = frozenset({"25006"})  # read-only transaction: this server is no longer the primary
 
 
@@ -87,7 +89,7 @@ def translated() -> Iterator[None]:
     except asyncpg.DataError as exc:  # an argument does not fit its column; asyncpg says so before anything is sent
         raise DatabaseError(str(exc), sqlstate="22000") from exc
     except asyncpg.InterfaceError as exc:
-        if "closed" in str(exc) or "closing" in str(exc):
+        if any(word in str(exc) for word in _GONE):
             raise DatabaseAway(detail=str(exc)) from exc
         raise DatabaseError(str(exc)) from exc
 

@@ -46,6 +46,10 @@ class MigrationChanged(DatabaseError):
     """A file that was applied has another text now; a change needs a new file."""
 
 
+class MigrationFailed(DatabaseError):
+    """A file could not be applied: nothing of it stands, everything before it does."""
+
+
 class MigrateSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Settings of the program."""
 
@@ -92,18 +96,20 @@ def _ordered(folder: Path) -> list[Path]:
     return paths
 
 
-async def migrate(dsn: str, services: list[str] | None = None, *, root: Path = _SERVICES) -> list[str]:
+async def migrate(
+    dsn: str, services: list[str] | None = None, *, root: Path = _SERVICES, environ: Mapping[str, str] = os.environ
+) -> list[str]:
     """Bring the database of `dsn` (a superuser, or an owner who may create roles) up to date for `services` (default: all).
 
-    Answers what was applied, as `billing: 0001_create_ledger`. Raises MigrationChanged, DatabaseError (a file failed; those
-    before it stand), DatabaseAway.
+    Passwords of the logins come from the services' own DSNs in `environ`. Answers what was applied, as
+    `billing: 0001_create_ledger`. Raises MigrationChanged, MigrationFailed, DatabaseAway.
     """
     applied: list[str] = []
     async with _locked(dsn) as connection:
         for service in services_with_migrations(root) if services is None else services:
             if not _SERVICE_NAME.fullmatch(service):
                 raise ValueError(f"not a service name: {service!r}")
-            await _ensure_roles(connection, service, os.environ)
+            await _ensure_roles(connection, service, environ)
             await _ensure_schema(connection, service)
             for migration in await _pending(connection, service, root):
                 await _apply(connection, service, migration)
@@ -196,18 +202,18 @@ async def _pending(connection: Any, service: str, root: Path) -> list[Migration]
 
 async def _apply(connection: Any, service: str, migration: Migration) -> None:
     try:
-        async with connection.transaction():
-            await connection.execute(f"SET LOCAL ROLE {service}_owner")
-            await connection.execute(f"SET LOCAL search_path = {service}")
-            await connection.execute(migration.sql)
-            await connection.execute(
-                f"INSERT INTO {service}.schema_migrations (name, sha256) VALUES ($1, $2)",  # noqa: S608 - a checked name
-                migration.name,
-                migration.digest,
-            )
-    except asyncpg.PostgresError as exc:
-        exc.add_note(f"in {service}: {migration.name}")
-        raise
+        with translated():
+            async with connection.transaction():
+                await connection.execute(f"SET LOCAL ROLE {service}_owner")
+                await connection.execute(f"SET LOCAL search_path = {service}")
+                await connection.execute(migration.sql)
+                await connection.execute(
+                    f"INSERT INTO {service}.schema_migrations (name, sha256) VALUES ($1, $2)",  # noqa: S608 - a checked name
+                    migration.name,
+                    migration.digest,
+                )
+    except DatabaseError as exc:
+        raise MigrationFailed(f"{service}: {migration.name}: {exc}", sqlstate=exc.sqlstate) from exc
     _log.info("migration applied", service=service, migration=migration.name)
 
 

@@ -177,6 +177,8 @@ class Database:
             except BaseException:
                 await _undo(transaction)
                 raise
+            if connection.is_closed():  # lost while the block was busy elsewhere: certainly undone
+                raise DatabaseAway(detail="the connection was lost before the commit")
             try:
                 with translated():
                     await transaction.commit()
