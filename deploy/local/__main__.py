@@ -7,19 +7,22 @@ import argparse
 import asyncio
 import logging
 import os
+import shlex
 import signal
 import subprocess
 import sys
 import time
 import urllib.request
 from collections.abc import Callable, Sequence
+from pathlib import Path
+from pathlib import Path
 from typing import Final
 
 from deploy.local import demo
 from deploy.local.children import ChildFailedError, is_alive, signal_if_alive, tail_of
 from deploy.local.environment import SERVICES, read_env_file
 from deploy.local.ports import NoFreePortError
-from deploy.local.profile import ROOT, Profile, ProfileBusyError
+from deploy.local.profile import ROOT, RUN, Profile, ProfileBusyError
 from deploy.local.programs import MissingProgramsError
 from deploy.local.seed import balance_of_running
 from deploy.local.stack import Stack, launcher_of
@@ -36,6 +39,9 @@ _LOOK_SECONDS: Final = 0.1
 def main(argv: Sequence[str]) -> int:
     """Run one command; answers the exit status."""
     parser = argparse.ArgumentParser(prog="python -m deploy.local", description=(__doc__ or "").split("\n")[0])
+    parser.add_argument(
+        "--run-dir", type=Path, default=RUN, help="where servers and services keep their files (default: .run)"
+    )
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     for name, verb, purpose in (
         ("run", run, "start everything, make a paid call, stay until Ctrl-C"),
@@ -46,10 +52,11 @@ def main(argv: Sequence[str]) -> int:
         ("serve", serve, "what `up` starts; not for people"),
     ):
         commands.add_parser(name, help=purpose, description=purpose).set_defaults(command=verb)
-    command: Callable[[Profile], int] = parser.parse_args(argv).command
+    options = parser.parse_args(argv)
+    command: Callable[[Profile], int] = options.command
     logging.getLogger("aiormq").setLevel(logging.CRITICAL)  # it reports refused connections that we expect
     try:
-        return command(Profile("dev"))
+        return command(Profile("dev", run=options.run_dir.resolve()))
     except ProfileBusyError:
         say("Fangate already runs from this folder: `make status` shows it, `make down` stops it")
     except (MissingProgramsError, NoFreePortError) as exc:
@@ -71,7 +78,7 @@ async def _run(profile: Profile, *, is_for_a_person: bool) -> int:
     profile.open()
     stack = Stack(profile, say)
     interrupted = _on_signals(stack)
-    work = asyncio.create_task(_start(stack, is_for_a_person=is_for_a_person))
+    work = asyncio.create_task(_start(stack, profile, is_for_a_person=is_for_a_person))
     stop = asyncio.create_task(interrupted.wait())
     try:
         await asyncio.wait({work, stop}, return_when=asyncio.FIRST_COMPLETED)
@@ -93,12 +100,12 @@ async def _run(profile: Profile, *, is_for_a_person: bool) -> int:
     return 0
 
 
-async def _start(stack: Stack, *, is_for_a_person: bool) -> None:
+async def _start(stack: Stack, profile: Profile, *, is_for_a_person: bool) -> None:
     await stack.start()
     if is_for_a_person:
         assert stack.seed is not None
         await demo.show(stack.demo, stack.seed.balance, say)
-    _summary(stack.demo)
+        _summary(profile)
 
 
 async def _stay(profile: Profile, stop: asyncio.Task[bool], *, is_for_a_person: bool) -> None:
@@ -139,7 +146,7 @@ def up(profile: Profile) -> int:
         log = profile.folder / "launcher.log"
         with log.open("wb") as output:
             process = subprocess.Popen(
-                [sys.executable, "-m", "deploy.local", "serve"],
+                [sys.executable, "-m", "deploy.local", "--run-dir", str(profile.run), "serve"],
                 cwd=ROOT, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True,
             )  # fmt: skip
         exit_code = _until_ready(profile, process.poll)
@@ -149,7 +156,7 @@ def up(profile: Profile) -> int:
     elif (exit_code := _until_ready(profile, lambda: None if profile.is_held else EXIT_FAILED)) != 0:
         say(f"it did not become ready; see {profile.folder / 'launcher.log'}")
         return exit_code
-    _summary(read_env_file((profile.run / "demo.env").read_text(encoding="utf-8")))
+    _summary(profile)
     return 0
 
 
@@ -224,11 +231,13 @@ def _is_ready(admin_url: str) -> bool:
         return False
 
 
-def _summary(demo_env: dict[str, str]) -> None:
-    say("\nFangate is ready. Written to .run/demo.env:\n")
-    for name, value in demo_env.items():
+def _summary(profile: Profile) -> None:
+    path = profile.run / "demo.env"
+    shown = path.relative_to(ROOT) if path.is_relative_to(ROOT) else path
+    say(f"\nFangate is ready. Written to {shown}:\n")
+    for name, value in read_env_file(path.read_text(encoding="utf-8")).items():
         say(f"  {name}={value}")
-    say("\n  set -a; . .run/demo.env; set +a")
+    say(f"\n  . {shlex.quote(str(shown))}")
     say('  curl -H "X-API-Key: $FANGATE_API_KEY" "$FANGATE_URL/api/models/$FANGATE_MODEL_ID/chats"\n')
 
 
