@@ -81,6 +81,7 @@ async def build(process: Process) -> None:
     process.ready_when("postgres", db.ping)
     process.ready_when("schema", schema)
     process.ready_when("bus", bus.check)
+    process.start("bus", bus.run())
     process.start("relay", relay.run())
     for timer in timers(db, models=on.models, cache=on.cache, sweepings=on.sweepings, calls=on.calls):
         process.start(timer.name, timer.run())

@@ -43,7 +43,7 @@ class _Control:
     async def add_faults(self, request: web.Request) -> web.Response:
         """One fault, or a list of them."""
         try:
-            faults = msgspec.json.decode(await request.read(), type=Fault | list[Fault])
+            faults = msgspec.json.decode(await request.read(), type=Fault | list[Fault], strict=False)
             for fault in faults if isinstance(faults, list) else [faults]:
                 self._world.faults.add(fault)
         except ValueError as exc:  # msgspec's errors are ValueErrors too
@@ -60,7 +60,7 @@ class _Control:
     async def expire(self, request: web.Request) -> web.Response:
         """End the sessions of `account`, or all."""
         try:
-            wanted = msgspec.json.decode(await request.read() or b"{}", type=Expire)
+            wanted = msgspec.json.decode(await request.read() or b"{}", type=Expire, strict=False)
         except ValueError as exc:
             return _unusable(exc)
         return web.json_response({"expired": self._world.signin.expire(wanted.account)})

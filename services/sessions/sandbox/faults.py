@@ -5,6 +5,7 @@ from typing import Final, Literal
 import msgspec
 
 FAULTS_MAX: Final = 1_000  # waiting at one time
+RETRY_AFTER_SECONDS: Final = 30
 TOO_LARGE_BYTES: Final = 9 << 20  # over the gateway's cap of 8 MiB
 
 
@@ -12,7 +13,7 @@ class Fault(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """One fault. Who it hits: `route` (a catalogue name, or `auth_login`, `auth_two_factor`, `auth_refresh`, `auth_logout`;
     absent = any catalogue route), `account` (a numeric id; absent = any), `times` (absent = until deleted).
 
-    Without effect on data: `status` (with `body`, sent as it is), `rate_limit` (429, this many seconds in Retry-After),
+    Without effect on data: `status` (with `body`, sent as it is), `rate_limit` (429, this many seconds in Retry-After; true = 30),
     `expire_session` (401; the account's sessions end), `drop: "before"` (the connection ends before the body is read).
     After the call had its effect: `drop: "after"`, `garbage` (no JSON, whatever the content type says), `html` (a page),
     `too_large` (a body of so many bytes; true = 9 MiB), `half_body` (the connection ends in the middle of the answer).
@@ -24,7 +25,7 @@ class Fault(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     times: int | None = None
     status: int | None = None
     body: str | None = None
-    rate_limit: int | None = None
+    rate_limit: int | bool | None = None
     expire_session: bool = False
     drop: Literal["before", "after"] | bool | None = None
     garbage: bool = False
@@ -40,6 +41,11 @@ class Fault(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     @property
     def drops_after(self) -> bool:
         return self.drop == "after"
+
+    @property
+    def retry_after_s(self) -> int:
+        """0 = no rate limit."""
+        return RETRY_AFTER_SECONDS if self.rate_limit is True else int(self.rate_limit or 0)
 
     @property
     def too_large_bytes(self) -> int:

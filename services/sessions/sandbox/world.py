@@ -36,9 +36,9 @@ def refusal(error: PlatformError) -> web.Response:
 
 def refusal_by(fault: Fault) -> web.Response | None:
     """The answer of a fault that replaces the call's own, without any effect of the call; None for other faults."""
-    if fault.rate_limit is not None:
+    if fault.retry_after_s:
         answer = refusal(PlatformError(429, "rate_limited", "Too many requests"))
-        answer.headers["Retry-After"] = str(fault.rate_limit)
+        answer.headers["Retry-After"] = str(fault.retry_after_s)
         return answer
     if fault.status is not None:
         if fault.body is not None:

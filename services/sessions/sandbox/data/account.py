@@ -8,7 +8,8 @@ from typing import Any, Final
 from services.sessions.sandbox.data.seeded import chance, person
 
 FAN_COUNT: Final = 240
-FIRST_FAN_ID: Final = 1001  # the same ids in every account, so that an example works with any
+FIRST_ID: Final = 1001  # of every kind of generated thing, in every account: an example works with any
+FIRST_FAN_ID: Final = FIRST_ID
 KEPT_MAX: Final = 1_000  # per kind of written thing (and per chat): a load test must not fill the memory
 CREATED_FROM: Final = 700_000_001  # ids of what was created by calls
 

@@ -3,17 +3,14 @@
 from typing import Any, Final
 
 from services.sessions.sandbox.calls import Answer, Call, Handler, not_found, page_of
-from services.sessions.sandbox.data.account import Account
+from services.sessions.sandbox.data.account import FIRST_ID, Account
 from services.sessions.sandbox.data.seeded import avatar, chance, moment, person
 
-FIRST_CREATOR_ID: Final = 9001
 CREATOR_COUNT: Final = 7
 
 
 def list_creators(account: Account, call: Call) -> Answer:
-    return page_of(
-        call, [_shown(account.creator(FIRST_CREATOR_ID + n), FIRST_CREATOR_ID + n) for n in range(CREATOR_COUNT)]
-    )
+    return page_of(call, [_shown(account.creator(FIRST_ID + n), FIRST_ID + n) for n in range(CREATOR_COUNT)])
 
 
 def list_team_members(account: Account, call: Call) -> Answer:
@@ -25,7 +22,7 @@ def list_team_members(account: Account, call: Call) -> Answer:
                 "id": 9501 + n,
                 "displayName": person(dice),
                 "role": role,
-                "creators": [FIRST_CREATOR_ID + n],
+                "creators": [FIRST_ID + n],
                 "joinedAt": moment(days=100 + n),
             }
             for n, role in enumerate(("owner", "manager", "chatter", "chatter"))
@@ -38,7 +35,7 @@ def for_creator(handler: Handler) -> Handler:
 
     def handle(account: Account, call: Call) -> Answer:
         id_ = call.id("creator_user_id")
-        if not FIRST_CREATOR_ID <= id_ < FIRST_CREATOR_ID + CREATOR_COUNT:
+        if not FIRST_ID <= id_ < FIRST_ID + CREATOR_COUNT:
             raise not_found("creator")
         creator = account.creator(id_)
         before = creator.version

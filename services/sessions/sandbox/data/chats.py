@@ -24,12 +24,13 @@ def list_chats(account: Account, call: Call) -> Answer:
 
 
 def create_chat(account: Account, call: Call) -> Answer:
-    """Open a chat with the fan `userId` (or `userUuid`, `fan_id`); 409 when there is one."""
-    body = call.body()
-    given = str(body.get("userId") or body.get("fan_id") or str(body.get("userUuid", ""))[-12:].lstrip("0"))
+    """Open a chat with the fan `userId` (or `userUuid`, `fan_id`; default: the first without one); 409 when there is one."""
+    body, chats = call.body(), _chat_ids(account)
+    silent = next((id_ for id_ in account.fan_ids() if id_ not in chats), "")
+    given = str(body.get("userId") or body.get("fan_id") or str(body.get("userUuid", ""))[-12:].lstrip("0") or silent)
     if not given.isdecimal() or not has_fan(int(given)):
         raise PlatformError(422, "invalid_field", "userId must name a fan")
-    if int(given) in _chat_ids(account):
+    if int(given) in chats:
         raise PlatformError(409, "exists", "There is a chat with this fan")
     account.opened_chats.append(int(given))
     account.changed()
@@ -41,10 +42,11 @@ def read_chat(account: Account, call: Call) -> Answer:
 
 
 def update_chat(account: Account, call: Call) -> Answer:
-    """Set `isRead`, `isMuted`, `nickname`."""
-    id_, changes = _chat_id_of(account, call), call.body()
+    """Set `isRead`, `isMuted`, `nickname`; other members are ignored."""
+    id_ = _chat_id_of(account, call)
+    changes = {name: value for name, value in call.body().items() if name in _CHANGEABLE}
     for name, value in changes.items():
-        if name not in _CHANGEABLE or not isinstance(value, _CHANGEABLE[name]):
+        if not isinstance(value, _CHANGEABLE[name]):
             raise PlatformError(422, "invalid_field", f"{name} cannot be set like this")
     account.chat_changes.setdefault(id_, {}).update(changes)
     account.changed()

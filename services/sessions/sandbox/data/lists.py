@@ -3,11 +3,10 @@
 from typing import Any, Final
 
 from services.sessions.sandbox.calls import NO_CONTENT, Answer, Call, PlatformError, not_found, page_of
-from services.sessions.sandbox.data.account import Account
+from services.sessions.sandbox.data.account import FIRST_ID, Account
 from services.sessions.sandbox.data.fans import fan, has_fan
 from services.sessions.sandbox.data.seeded import chance, moment
 
-FIRST_LIST_ID: Final = 6001
 _NAMES: Final = ("VIP", "Big tippers", "New this month", "Stammgäste", "Quiet ones", "Birthday club")
 _SMART: Final = (
     "all_contacts",
@@ -46,7 +45,7 @@ def add_members(account: Account, call: Call) -> Answer:
     """Add the fans `userIds` (or `fan_ids`); those already on the list stay."""
     id_ = _list_id_of(account, call)
     fans = call.numbers("userIds") or call.numbers("fan_ids")
-    if not fans or not all(map(has_fan, fans)):
+    if not all(map(has_fan, fans)):
         raise PlatformError(422, "invalid_field", "userIds must name fans")
     added, removed = account.members.setdefault(id_, (set(), set()))
     before = len(_members(account, id_))
@@ -70,7 +69,7 @@ def remove_member(account: Account, call: Call) -> Answer:
 
 def _generated(account: Account) -> list[dict[str, Any]]:
     return [
-        {"name": name, "id": FIRST_LIST_ID + n, "createdAt": moment(days=30 * n + account.id % 7)}
+        {"name": name, "id": FIRST_ID + n, "createdAt": moment(days=30 * n + account.id % 7)}
         for n, name in enumerate(_NAMES)
     ]
 
@@ -88,8 +87,8 @@ def _list_id_of(account: Account, call: Call) -> int:
 
 def _members(account: Account, id_: int) -> set[int]:
     generated: set[int] = set()
-    if FIRST_LIST_ID <= id_ < FIRST_LIST_ID + len(_NAMES):
+    if FIRST_ID <= id_ < FIRST_ID + len(_NAMES):
         dice = chance(account.id, "members", id_)
-        generated = {fan_id for fan_id in account.fan_ids() if dice.random() < 0.2}
+        generated = {fan_id for fan_id in account.fan_ids() if dice.random() < 0.2 or fan_id == FIRST_ID}
     added, removed = account.members.get(id_, (set(), set()))
     return (generated | added) - removed

@@ -3,11 +3,11 @@
 from typing import Any, Final
 
 from services.sessions.sandbox.calls import Answer, Call, PlatformError, not_found, page_of
-from services.sessions.sandbox.data.account import Account
+from services.sessions.sandbox.data.account import FIRST_ID, Account
 from services.sessions.sandbox.data.seeded import avatar, chance, moment
 
-FIRST_MEDIA_ID: Final = 3001
 MEDIA_COUNT: Final = 118
+OPEN_UPLOAD: Final = "upload-1"  # an upload that every account has begun
 PART_MAX: Final = 10_000
 _KINDS: Final = ("image", "video", "audio", "document")
 _FOLDERS: Final = ("Summer", "Behind the scenes", "Été 2025", "drafts")
@@ -66,7 +66,7 @@ def finish_upload(account: Account, call: Call) -> Answer:
         upload["state"] = "processing"
         account.create(
             "media",
-            {"id": upload["id"], "uuid": _media_uuid(upload["id"]), "name": upload["name"], "mediaType": upload["mediaType"],
+            {"id": account.next_id(), "uuid": _media_uuid(upload["id"]), "name": upload["name"], "mediaType": upload["mediaType"],
              "folder": None, "url": None, "createdAt": moment()},
         )  # fmt: skip
     return Answer({"status": upload["state"], "mediaUuid": _media_uuid(upload["id"])})
@@ -74,6 +74,9 @@ def finish_upload(account: Account, call: Call) -> Answer:
 
 def _upload_of(account: Account, call: Call) -> dict[str, Any]:
     text = call.params["upload_id"].removeprefix("up_")
+    if text == OPEN_UPLOAD and FIRST_ID not in account.created.get("uploads", {}):
+        account.create("uploads", {"id": FIRST_ID, "name": "first.jpg", "mediaType": "image", "state": "open"})
+    text = str(FIRST_ID) if text == OPEN_UPLOAD else text
     upload = account.created.get("uploads", {}).get(int(text)) if text.isdecimal() else None
     if upload is None:
         raise not_found("upload")
@@ -88,9 +91,9 @@ def _generated(account: Account) -> list[dict[str, Any]]:
     dice = chance(account.id, "media")
     return [
         {
-            "id": FIRST_MEDIA_ID + n, "uuid": _media_uuid(FIRST_MEDIA_ID + n), "name": None if n % 3 else f"clip {n}",
+            "id": FIRST_ID + n, "uuid": _media_uuid(FIRST_ID + n), "name": None if n % 3 else f"clip {n}",
             "mediaType": dice.choice(_KINDS[:3]), "folder": dice.choice((*_FOLDERS, None)),
-            "url": avatar("media", FIRST_MEDIA_ID + n), "createdAt": moment(days=n),
+            "url": avatar("media", FIRST_ID + n), "createdAt": moment(days=n),
         }
         for n in range(MEDIA_COUNT)
     ]  # fmt: skip

@@ -4,7 +4,7 @@ from collections import deque
 from typing import Any, Final
 
 from services.sessions.sandbox.calls import NO_CONTENT, Answer, Call, PlatformError, not_found, page_of
-from services.sessions.sandbox.data.account import KEPT_MAX, Account
+from services.sessions.sandbox.data.account import FIRST_ID, KEPT_MAX, Account
 from services.sessions.sandbox.data.fans import fan_id_of
 from services.sessions.sandbox.data.seeded import chance, moment, sentence
 from services.sessions.sandbox.rendering import Number
@@ -12,9 +12,9 @@ from services.sessions.sandbox.rendering import Number
 FIRST_MESSAGE_ID: Final = (
     10_000_000_000_000_000_000  # 20 digits: more than a double or a signed 64-bit integer can hold
 )
+CHAT_STEP: Final = 1_000_000_000  # the ids of a chat begin at this times the fan
 MESSAGES_MAX: Final = 60  # generated, per chat
 MASS_MESSAGE_COUNT: Final = 12
-FIRST_MASS_MESSAGE_ID: Final = 5001
 
 
 def messages_of(account: Account, fan_id: int) -> list[dict[str, Any]]:
@@ -96,7 +96,7 @@ def _past(account: Account, fan_id: int) -> list[dict[str, Any]]:
         text = sentence(dice)
         past.append(
             {
-                "id": FIRST_MESSAGE_ID + fan_id * 1_000_000_000 + dice.randrange(1_000_000) * 100 + n,
+                "id": FIRST_MESSAGE_ID + fan_id * CHAT_STEP + dice.randrange(1_000_000) * 100 + n,
                 "text": text + "\x00" if n == 1 else text,  # a NUL that somebody pasted: \u0000 on the wire
                 "sentAt": moment(days=n * 0.7, seconds=fan_id),
                 "sender": {"id": account.id if mine else fan_id},
@@ -105,6 +105,8 @@ def _past(account: Account, fan_id: int) -> list[dict[str, Any]]:
                 "tip": Number(f"{dice.randint(1, 90)}.50") if dice.random() < 0.05 else None,
             }
         )
+    if fan_id == FIRST_ID:
+        past.append(past.pop() | {"id": FIRST_ID})  # one message with an id that is easy to type
     return past
 
 
@@ -116,7 +118,12 @@ def _known(account: Account, call: Call) -> int:
     """The message of the path, if it exists and is not deleted. Its id says which chat a generated one is in."""
     id_ = call.id("message_id")
     number = id_ - FIRST_MESSAGE_ID
-    chats = [number // 1_000_000_000] if number >= 1_000_000_000 else list(account.sent)
+    if id_ == FIRST_ID:
+        chats = [FIRST_ID]
+    elif number >= CHAT_STEP:
+        chats = [number // CHAT_STEP]
+    else:
+        chats = list(account.sent)
     if all(message["id"] != id_ for fan_id in chats for message in messages_of(account, fan_id)):
         raise not_found("message")
     return id_
@@ -126,7 +133,7 @@ def _generated_mass_messages(account: Account) -> list[dict[str, Any]]:
     dice = chance(account.id, "mass messages")
     return [
         {
-            "id": FIRST_MASS_MESSAGE_ID + n, "text": sentence(dice), "status": "sent", "includedLists": [],
+            "id": FIRST_ID + n, "text": sentence(dice), "status": "sent", "includedLists": [],
             "recipientCount": dice.randint(20, 240), "createdAt": moment(days=n * 3 + 1),
         }
         for n in range(MASS_MESSAGE_COUNT)

@@ -3,10 +3,9 @@
 from typing import Any, Final
 
 from services.sessions.sandbox.calls import Answer, Call, PlatformError, not_found, page_of
-from services.sessions.sandbox.data.account import Account
+from services.sessions.sandbox.data.account import FIRST_ID, Account
 from services.sessions.sandbox.data.seeded import chance, moment, sentence
 
-FIRST_POST_ID: Final = 2001
 POST_COUNT: Final = 64
 _AUDIENCES: Final = ("subscribers", "followers-and-subscribers")
 
@@ -39,7 +38,7 @@ def _generated(account: Account) -> list[dict[str, Any]]:
     dice = chance(account.id, "posts")
     return [
         {
-            "id": FIRST_POST_ID + n, "text": sentence(dice, words_max=30), "audience": dice.choice(_AUDIENCES),
+            "id": FIRST_ID + n, "text": sentence(dice, words_max=30), "audience": dice.choice(_AUDIENCES),
             "likes": dice.randint(0, 900), "comments": dice.randint(0, 60), "tips": dice.randint(0, 5000),
             "publishedAt": moment(days=n * 2), "media": [],
         }

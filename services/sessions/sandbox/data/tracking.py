@@ -3,10 +3,9 @@
 from typing import Any, Final
 
 from services.sessions.sandbox.calls import NO_CONTENT, Answer, Call, not_found, page_of
-from services.sessions.sandbox.data.account import Account
+from services.sessions.sandbox.data.account import FIRST_ID, Account
 from services.sessions.sandbox.data.seeded import chance, moment
 
-FIRST_LINK_ID: Final = 4001
 LINK_COUNT: Final = 33
 
 
@@ -44,7 +43,7 @@ def _generated(account: Account) -> list[dict[str, Any]]:
     dice = chance(account.id, "links")
     return [
         {
-            "id": FIRST_LINK_ID + n, "name": f"campaign {n + 1}", "linkUrl": f"https://sandbox.test/{account.id}/c{n + 1}",
+            "id": FIRST_ID + n, "name": f"campaign {n + 1}", "linkUrl": f"https://sandbox.test/{account.id}/c{n + 1}",
             "clicks": (clicks := dice.randint(0, 9000)), "createdAt": moment(days=n * 11),
             "engagement": {"acquiredFollowers": clicks // 9, "acquiredSubscribers": clicks // 80},
         }
