@@ -15,7 +15,6 @@ import time
 import urllib.request
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from pathlib import Path
 from typing import Final
 
 from deploy.local import demo

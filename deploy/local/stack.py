@@ -105,8 +105,9 @@ class Stack:
         (sandbox_port,) = ports.pick(1, wanted=[profile.ports().get("sandbox", 0)])
         profile.remember_ports(sandbox=sandbox_port)
         admin_ports: dict[str, int] = {}
+        first = int(os.environ.get("FANGATE_ADMIN_PORT", ADMIN_PORT))
         for service in SERVICES:
-            admin_ports[service] = ports.next_free(ADMIN_PORT, taken=[port, *admin_ports.values()])
+            admin_ports[service] = ports.next_free(first, taken=[port, *admin_ports.values()])
 
         def postgres_dsn(service: str) -> str:
             login = f"{service}_app:{profile.secret(f'postgres_{service}', bytes_count=16)}"
