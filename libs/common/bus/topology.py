@@ -101,6 +101,7 @@ EXCHANGES: Final = (
 RPC_LENGTH_MAX: Final = 5_000  # calls nobody has taken yet: at 1,000/s they are past most deadlines anyway
 JOB_LENGTH_MAX: Final = 500_000  # an hour of debits while billing is away, about 500 MB on disk
 DEAD_LENGTH_MAX: Final = 1_000_000
+DEAD_LOOKS_MAX: Final = 1_000_000  # every look of an operator counts as a delivery, and 4.x drops after 20 by default
 RPC_DELIVERIES_MAX: Final = 2  # a call that kills two workers is not given to a third
 JOB_DELIVERIES_MAX: Final = 10  # a crash counts for every message in hand, also for innocent neighbours
 
@@ -148,7 +149,9 @@ def policies() -> dict[str, dict[str, Any]]:
             "max-length": JOB_LENGTH_MAX,
             "overflow": "reject-publish",
         }
-        found[queue.dead] = {"max-length": DEAD_LENGTH_MAX, "overflow": "reject-publish"}
+        found[queue.dead] = {
+            "delivery-limit": DEAD_LOOKS_MAX, "max-length": DEAD_LENGTH_MAX, "overflow": "reject-publish",
+        }  # fmt: skip
     for rung in RUNGS:
         # No dead-letter key: an expired message falls back to the queue that its routing key names.
         found[rung.name] = {

@@ -7,7 +7,7 @@ from libs.common.bus import Bus, batch
 from libs.common.bus.consumer import BatchHandler, Consumer
 from libs.common.bus.topology import ledger_queue
 from libs.common.contracts import edge
-from libs.common.contracts.envelope import Message
+from libs.common.contracts.envelope import Context, Message
 from libs.common.contracts.wire import encode, shard_of
 from libs.common.errors import Permanent, Transient
 from tests.support.bus import ORG, World, a_parcel, a_voided, eventually
@@ -31,8 +31,8 @@ async def publish(bus: Bus, count: int) -> list[uuid.UUID]:
 async def test_what_waits_comes_in_batches_of_the_size_and_in_order(world: World) -> None:
     batches: Batches = []
 
-    async def handle(items: list[tuple[Message, object]]) -> None:
-        batches.append([context.message_id for _, context in items])  # type: ignore[attr-defined]
+    async def handle(items: list[tuple[Message, Context]]) -> None:
+        batches.append([context.message_id for _, context in items])
 
     sent = await publish(await world.bus("edge"), 25)
     billing = await world.bus("billing")
@@ -46,8 +46,8 @@ async def test_what_waits_comes_in_batches_of_the_size_and_in_order(world: World
 async def test_a_lonely_message_waits_no_longer_than_it_must(world: World) -> None:
     batches: Batches = []
 
-    async def handle(items: list[tuple[Message, object]]) -> None:
-        batches.append([context.message_id for _, context in items])  # type: ignore[attr-defined]
+    async def handle(items: list[tuple[Message, Context]]) -> None:
+        batches.append([context.message_id for _, context in items])
 
     billing = await world.bus("billing")
     await billing.start([ledger(handle)])
@@ -58,8 +58,8 @@ async def test_a_lonely_message_waits_no_longer_than_it_must(world: World) -> No
 async def test_an_unlucky_batch_is_tried_again_whole_and_in_place(world: World) -> None:
     batches: Batches = []
 
-    async def handle(items: list[tuple[Message, object]]) -> None:
-        batches.append([context.message_id for _, context in items])  # type: ignore[attr-defined]
+    async def handle(items: list[tuple[Message, Context]]) -> None:
+        batches.append([context.message_id for _, context in items])
         if len(batches) < 4:
             raise Transient("the database is away")
 
@@ -76,8 +76,8 @@ async def test_a_bad_message_is_found_and_put_aside_and_the_others_are_done(worl
     done: list[uuid.UUID] = []
     sent = await publish(await world.bus("edge"), 5)
 
-    async def handle(items: list[tuple[Message, object]]) -> None:
-        ids = [context.message_id for _, context in items]  # type: ignore[attr-defined]
+    async def handle(items: list[tuple[Message, Context]]) -> None:
+        ids = [context.message_id for _, context in items]
         if sent[2] in ids:
             raise Permanent("amount out of range")
         done.extend(ids)
@@ -96,8 +96,8 @@ async def test_a_bug_in_the_handler_does_not_stop_the_queue_for_ever(world: Worl
     done: list[uuid.UUID] = []
     sent = await publish(await world.bus("edge"), 2)
 
-    async def handle(items: list[tuple[Message, object]]) -> None:
-        ids = [context.message_id for _, context in items]  # type: ignore[attr-defined]
+    async def handle(items: list[tuple[Message, Context]]) -> None:
+        ids = [context.message_id for _, context in items]
         if sent[0] in ids:
             raise KeyError("a bug")
         done.extend(ids)
@@ -113,7 +113,7 @@ async def test_a_bug_in_the_handler_does_not_stop_the_queue_for_ever(world: Worl
 async def test_a_forged_debit_is_put_aside_unseen(world: World) -> None:
     done: list[object] = []
 
-    async def handle(items: list[tuple[Message, object]]) -> None:
+    async def handle(items: list[tuple[Message, Context]]) -> None:
         done.extend(items)
 
     billing = await world.bus("billing")
@@ -131,10 +131,10 @@ async def test_of_two_consumers_of_the_money_one_works_and_the_other_takes_over(
     first: list[object] = []
     second: list[object] = []
 
-    async def one(items: list[tuple[Message, object]]) -> None:
+    async def one(items: list[tuple[Message, Context]]) -> None:
         first.extend(items)
 
-    async def two(items: list[tuple[Message, object]]) -> None:
+    async def two(items: list[tuple[Message, Context]]) -> None:
         second.extend(items)
 
     active, standby = await world.bus("billing"), await world.bus("billing")
@@ -157,7 +157,7 @@ async def test_a_drain_finishes_the_batch_in_hand_and_gives_the_rest_back(world:
     begun, may_end = asyncio.Event(), asyncio.Event()
     done: list[object] = []
 
-    async def handle(items: list[tuple[Message, object]]) -> None:
+    async def handle(items: list[tuple[Message, Context]]) -> None:
         begun.set()
         await may_end.wait()
         done.extend(items)

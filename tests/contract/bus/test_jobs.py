@@ -2,7 +2,9 @@
 
 import asyncio
 import uuid
+from typing import Any
 
+import msgspec
 import pytest
 
 from libs.common.bus import events, jobs
@@ -13,7 +15,7 @@ from libs.common.contracts.envelope import Context, Message
 from libs.common.contracts.wire import encode
 from libs.common.errors import Permanent, Refused, RetryAfter, Transient
 from libs.common.ids import uuid7
-from tests.support.bus import ORG, World, a_connect, a_parcel, a_voided, eventually
+from tests.support.bus import ORG, DeadLetter, World, a_connect, a_parcel, a_voided, eventually
 
 Seen = list[tuple[Message, Context]]
 
@@ -150,12 +152,12 @@ async def test_a_forged_sender_never_reaches_the_handler(world: World) -> None:
         ({"headers": {"attempt": "one"}}, "malformed"),
     ],
 )
-async def test_what_cannot_be_understood_is_dead_at_once(world: World, changes: dict[str, object], reason: str) -> None:
+async def test_what_cannot_be_understood_is_dead_at_once(world: World, changes: dict[str, Any], reason: str) -> None:
     seen: Seen = []
     bus = await world.bus("sessions")
     await bus.start([remembering(seen)])
     parcel = a_parcel(a_connect(), exchange="commands", routing_key="sessions.job.connect.v1")
-    await bus.publisher.send(type(parcel)(**{**_fields(parcel), **changes}), timeout_s=5)
+    await bus.publisher.send(msgspec.structs.replace(parcel, **changes), timeout_s=5)
     letter = await _only_dead_letter(world, "sessions.jobs")
     assert letter.headers["dead-reason"] == reason
     assert seen == []
@@ -240,8 +242,8 @@ async def _is_empty(world: World, queue: str) -> bool:
     return await world.depth(queue) == 0
 
 
-async def _only_dead_letter(world: World, queue: str):  # type: ignore[no-untyped-def]
-    found = []
+async def _only_dead_letter(world: World, queue: str) -> DeadLetter:
+    found: list[DeadLetter] = []
 
     async def look() -> bool:
         found.extend(await world.dead(queue))
@@ -250,7 +252,3 @@ async def _only_dead_letter(world: World, queue: str):  # type: ignore[no-untype
     await eventually(look)
     [letter] = found
     return letter
-
-
-def _fields(parcel: object) -> dict[str, object]:
-    return {name: getattr(parcel, name) for name in parcel.__struct_fields__}  # type: ignore[attr-defined]
