@@ -27,6 +27,10 @@ REDIS_ERRORS = Counter("fangate_redis_errors_total", "Requests to Redis that fai
 REDIS_IN_USE = Gauge("fangate_redis_pool_in_use", "Connections to Redis that are busy")
 REDIS_BREAKER_OPEN = Gauge("fangate_redis_breaker_open", "1 while requests are refused without asking Redis")
 
+QUEUE_SECONDS: Final = (
+    1.0  # for a burst of our own to drain: waiting for a free connection is no sign that Redis is away
+)
+
 _RUN_ID: Final = re.compile(r"^run_id:([0-9a-f]{40})\r?$", re.MULTILINE)
 _REIGN: Final = re.compile(r"^master_replid:([0-9a-f]{8})", re.MULTILINE)
 _NOT_EXECUTED: Final = (  # answers of a server that cannot serve now; the command had no effect
@@ -80,6 +84,7 @@ class Redis:
         self.on_reset: list[Callable[[], None]] = []
         self._pool = pool
         self._timeout_s = timeout_s
+        self._slots = asyncio.Semaphore(pool.max_connections)
         self._breaker = Breaker()
         self._epoch: Epoch | None = None  # of the newest connection; None after a reset
         self._generation = 0  # rises with every reset: connections from before it are opened anew
@@ -88,7 +93,8 @@ class Redis:
     def create(cls, url: str, *, size_max: int = 32, timeout_s: float = 0.15) -> "Redis":
         """A client of `redis://[user:password@]host:port/db` (also rediss:// and unix://); connects when it is first used.
 
-        `timeout_s` bounds each of: waiting for a free connection, connecting, one answer. All together take at most twice that.
+        `timeout_s` bounds each of: connecting, one answer. Both together take at most twice that. More than `size_max`
+        requests at once wait for their turn, `QUEUE_SECONDS` at most; a stalled server lets them fail by the breaker.
         """
         pool = BlockingConnectionPool.from_url(
             url,
@@ -157,6 +163,29 @@ class Redis:
     @contextlib.asynccontextmanager
     async def _exchange(self) -> AsyncIterator["_Exchange"]:
         """A connection for one request: bounded in time, counted by the breaker, errors in our words."""
+        async with self._turn(), self._counted() as exchange:
+            yield exchange
+
+    @contextlib.asynccontextmanager
+    async def _turn(self) -> AsyncIterator[None]:
+        """Wait until one of the connections is free; not counted by the breaker, for it says nothing of the server."""
+        if self._slots.locked():
+            try:
+                async with asyncio.timeout(QUEUE_SECONDS):
+                    await self._slots.acquire()
+            except TimeoutError:
+                REDIS_ERRORS.labels("queue").inc()
+                raise RedisUnreached(detail="too many requests wait for Redis") from None
+        else:
+            await self._slots.acquire()
+        try:
+            yield
+        finally:
+            self._slots.release()
+
+    @contextlib.asynccontextmanager
+    async def _counted(self) -> AsyncIterator["_Exchange"]:
+        # After the wait for a turn: what waited behind a stalled server must not ask it one after the other.
         loop = asyncio.get_running_loop()
         if not self._breaker.allows(loop.time()):
             REDIS_ERRORS.labels("breaker").inc()
