@@ -1,11 +1,13 @@
 """Fixtures every kind of test may ask for. Servers are started by the first test that needs them, once per pytest run."""
 
+import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from deploy.local import ports
+from deploy.local.profile import RUN
 from tests.support.servers import (
     OwnRedis,
     Servers,
@@ -16,6 +18,7 @@ from tests.support.servers import (
     a_redis_index,
     running_servers,
 )
+from tests.support.stack import Organization, Stack, running_stack
 
 
 @pytest.fixture(scope="session")
@@ -64,3 +67,21 @@ async def redis_server(tmp_path: Path) -> AsyncIterator[Callable[[], Awaitable[O
     yield start
     for own in started:
         await own.kill()
+
+
+@pytest.fixture(scope="session")
+def stack() -> Iterator[Stack]:
+    """The whole system, started once per run in a folder of its own."""
+    with running_stack(RUN / f"stack-{os.getpid()}") as started:
+        yield started
+
+
+_of_this_run: dict[str, Organization] = {}
+
+
+@pytest.fixture
+async def organization(stack: Stack) -> Organization:
+    """A tenant that tests share: it may be called and charged, but not emptied, suspended or re-keyed."""
+    if stack.url not in _of_this_run:
+        _of_this_run[stack.url] = await stack.an_organization(credits=900)
+    return _of_this_run[stack.url]

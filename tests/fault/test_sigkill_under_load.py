@@ -35,9 +35,7 @@ async def load_with_a_kill(stack: Stack, organization: Organization, service: st
     seen: Counter[int] = Counter()
     stop = asyncio.Event()
     async with GatewayClient(stack.url, organization.key) as client:
-        workers = [
-            asyncio.create_task(keep_calling(client, organization.model_id, stop, seen)) for _ in range(WORKERS)
-        ]
+        workers = [asyncio.create_task(keep_calling(client, organization.model_id, stop, seen)) for _ in range(WORKERS)]
         await asyncio.sleep(BEFORE_S)
         await stack.kill(service)
         await asyncio.sleep(AFTER_S)

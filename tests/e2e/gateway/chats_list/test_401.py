@@ -9,7 +9,12 @@ from tests.support.stack import Organization, Stack
 
 @pytest.mark.parametrize(
     ("key", "code"),
-    [(None, "NO_API_KEY"), ("", "INVALID_API_KEY"), ("nonsense", "INVALID_API_KEY"), (new_key("fgk_"), "INVALID_API_KEY")],
+    [
+        (None, "NO_API_KEY"),
+        ("", "INVALID_API_KEY"),
+        ("nonsense", "INVALID_API_KEY"),
+        (new_key("fgk_"), "INVALID_API_KEY"),
+    ],
     ids=["none", "empty", "malformed", "unknown"],
 )
 async def test_every_bad_key_reads_the_same(
@@ -25,7 +30,9 @@ async def test_every_bad_key_reads_the_same(
 
 
 async def test_a_revoked_key_fails_on_the_next_call(stack: Stack, organization: Organization) -> None:
-    key = await stack.cli("auth", "key", "create", "--org", organization.org_id, "--role", "owner", "--label", "short-lived")
+    key = await stack.cli(
+        "auth", "key", "create", "--org", organization.org_id, "--role", "owner", "--label", "short-lived"
+    )
     async with GatewayClient(stack.url, key["key"]) as client:
         assert (await client.get(organization.model_id, "/chats")).status == 200
 

@@ -1,7 +1,7 @@
 """Paid calls need an active subscription, and credits."""
 
 from tests.support.gateway_client import GatewayClient
-from tests.support.stack import Organization, Stack
+from tests.support.stack import Stack
 
 
 async def test_without_a_subscription(stack: Stack) -> None:

@@ -1,0 +1,232 @@
+"""The whole system for end-to-end and fault tests: the launcher of `make run` in a folder of its own, and what a test wants
+to know or to break.
+
+Tests speak to it as its users do: HTTP to the edge, the services' command lines, and (to count money) read-only SQL.
+"""
+
+import asyncio
+import contextlib
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import aiohttp
+import asyncpg
+import redis.asyncio
+
+from deploy.local.children import signal_if_alive
+from deploy.local.commands import run_command
+from deploy.local.environment import read_env_file
+from deploy.local.profile import ROOT, RUN, Profile
+from deploy.local.seed import DEMO_PASSWORD
+from tests.support.gateway_client import Answer
+
+START_SECONDS_MAX: Final = 180
+SETTLE_SECONDS_MAX: Final = 120  # what was reserved is posted, or final, by then (leases: 90 s and the queue)
+LOOK_SECONDS: Final = 0.1
+STEADY_SECONDS: Final = 0.5
+
+_BALANCE: Final = "SELECT coalesce(sum(credits - debits), 0)::bigint FROM billing.accounts WHERE org_id = $1"
+_DEBITS: Final = """SELECT coalesce(sum(CASE code WHEN 10 THEN amount WHEN 21 THEN -amount ELSE 0 END), 0)::bigint
+                    FROM billing.transfers WHERE org_id = $1"""
+
+
+@dataclass(frozen=True, slots=True)
+class Organization:
+    """A tenant with a plan, two keys and a connected model."""
+
+    org_id: str
+    key: str
+    limited_key: str
+    model_id: str
+    account: str
+    credits: int
+
+
+class Stack:
+    """A running system."""
+
+    def __init__(self, profile: Profile) -> None:
+        demo = read_env_file((profile.run / "demo.env").read_text(encoding="utf-8"))
+        self._env = read_env_file((profile.run / "env").read_text(encoding="utf-8"))
+        self._profile = profile
+        self.url = demo["FANGATE_URL"]
+        self.sandbox_url = demo["FANGATE_SANDBOX_URL"]
+        self.admin_urls = dict(pair.split("=", 1) for pair in demo["FANGATE_ADMIN_URLS"].split(","))
+        self.demo = demo
+
+    # -- what an operator does
+
+    async def cli(self, service: str, *arguments: str, stdin: str = "") -> dict[str, Any]:
+        """A service's command line; the object it prints."""
+        return await run_command(service, *arguments, env={"PATH": os.environ["PATH"], **self._env}, stdin=stdin)
+
+    async def an_organization(self, *, credits: int = 1_000, plan: str | None = "") -> Organization:  # noqa: A002
+        """A fresh tenant whose whole balance is `credits` (a plan of that size with 1,000 calls a minute), or with the
+        named plan, or with none.
+        """
+        org_id, name = str(uuid.uuid4()), f"test-{uuid.uuid4().hex[:12]}"
+        await self.cli("auth", "org", "create", "--name", name, "--org-id", org_id)
+        keys, _, model = await asyncio.gather(
+            self._keys(org_id), self._subscribe(org_id, credits, plan), self._connect(org_id, f"{name}@sandbox.test")
+        )
+        return Organization(
+            org_id=org_id, key=keys[0], limited_key=keys[1], model_id=model["model_id"], account=str(model["account"]),
+            credits=credits if plan == "" else 0,
+        )  # fmt: skip
+
+    async def _keys(self, org_id: str) -> tuple[str, str]:
+        role = ("--org", org_id, "--name", "no-messages", "--all-but", "api_messages_send")
+        create = ("key", "create", "--org", org_id)
+        owner = asyncio.create_task(self.cli("auth", *create, "--role", "owner", "--label", "all"))
+        await self.cli("auth", "role", "create", *role)
+        limited = await self.cli("auth", *create, "--role", "no-messages", "--label", "some")
+        return (await owner)["key"], limited["key"]
+
+    async def _subscribe(self, org_id: str, credits: int, plan: str | None) -> None:  # noqa: A002
+        if plan is None:
+            return
+        if plan == "":
+            plan = f"test-{credits}"
+            size = ("--credits", str(credits), "--per-minute", "1000", "--per-day", "50000")
+            await self.cli("billing", "plan", "set", "--plan", plan, *size)
+        await self.cli("billing", "subscription", "start", "--org", org_id, "--plan", plan)
+        # The plan's limits reach the callers' side by an event: wait for it, or the first call may read 402.
+        await self._until_projected(org_id)
+
+    async def _until_projected(self, org_id: str) -> None:
+        async with asyncio.timeout(SETTLE_SECONDS_MAX):
+            while await self._sql("SELECT subscription FROM auth.organizations WHERE id = $1", org_id) != "active":
+                await asyncio.sleep(LOOK_SECONDS)
+
+    async def _connect(self, org_id: str, email: str) -> dict[str, Any]:
+        login = ("--provider", "sandbox", "--label", "a creator", "--email", email, "--password-stdin")
+        return await self.cli("sessions", "model", "connect", "--org", org_id, *login, stdin=DEMO_PASSWORD)
+
+    # -- what the books say
+
+    async def balance(self, organization: Organization) -> int:
+        """Credits left, when everything in flight is posted."""
+        return await self._steady(_BALANCE, organization)
+
+    async def debits(self, organization: Organization, *, at_least: int = 0) -> int:
+        """Credits debited for calls, less those undone; waits until they are `at_least` that many, and posted."""
+        end = time.monotonic() + SETTLE_SECONDS_MAX
+        while await self._figure(_DEBITS, organization) < at_least and time.monotonic() < end:
+            await asyncio.sleep(LOOK_SECONDS)
+        return await self._steady(_DEBITS, organization)
+
+    async def ledger_is_sound(self, organization: Organization) -> bool:
+        """What `verify` says of one organization."""
+        verdict = await self.cli("billing", "verify", "--org", organization.org_id)
+        return bool(verdict["result"] == "OK")
+
+    async def _steady(self, query: str, organization: Organization) -> int:
+        """The query's figure once it has not moved for a while: what was confirmed is posted within milliseconds."""
+        figure, steady_since = await self._figure(query, organization), time.monotonic()
+        while time.monotonic() - steady_since < STEADY_SECONDS:
+            await asyncio.sleep(LOOK_SECONDS)
+            if (now := await self._figure(query, organization)) != figure:
+                figure, steady_since = now, time.monotonic()
+        return figure
+
+    async def _figure(self, query: str, organization: Organization) -> int:
+        return int(await self._sql(query, organization.org_id))
+
+    async def _sql(self, query: str, org_id: str) -> Any:
+        connection = await asyncpg.connect(self._env["FANGATE_POSTGRES_DSN_MIGRATE"])
+        try:
+            return await connection.fetchval(query, uuid.UUID(org_id))
+        finally:
+            await connection.close()
+
+    # -- patience
+
+    async def until(self, call: Callable[[], Awaitable[Answer]], *, status: int) -> Answer:
+        """Repeat a call until it answers `status`; the last answer, whatever it is, when patience ends."""
+        end = time.monotonic() + SETTLE_SECONDS_MAX
+        while (answer := await call()).status != status and time.monotonic() < end:
+            await asyncio.sleep(LOOK_SECONDS)
+        return answer
+
+    async def until_posted(self, call: Callable[[], Awaitable[Answer]]) -> Answer:
+        """Repeat a call while it answers 503: credits in flight are posted, or returned, in the end."""
+        end = time.monotonic() + SETTLE_SECONDS_MAX
+        while (answer := await call()).status == 503 and time.monotonic() < end:
+            await asyncio.sleep(LOOK_SECONDS)
+        return answer
+
+    async def until_ready(self) -> None:
+        """Every service answers that it is ready."""
+        async with asyncio.timeout(START_SECONDS_MAX), aiohttp.ClientSession() as session:
+            for url in self.admin_urls.values():
+                while not await _is_ready(session, url):
+                    await asyncio.sleep(LOOK_SECONDS)
+
+    # -- what goes wrong
+
+    @contextlib.asynccontextmanager
+    async def fault(self, organization: Organization, **fault: Any) -> AsyncIterator[None]:
+        """A fault of the platform for one creator's account, until the block ends."""
+        async with aiohttp.ClientSession(self.sandbox_url) as session:
+            body = {"account": int(organization.account), "times": 1_000, **fault}
+            async with session.post("/_control/faults", json=body) as answer:
+                assert answer.status == 201, await answer.text()
+            try:
+                yield
+            finally:
+                async with session.delete("/_control/faults") as answer:
+                    assert answer.status == 204
+
+    async def kill(self, service: str) -> None:
+        """SIGKILL; the launcher starts it again."""
+        identities = dict(self._profile.processes())
+        assert signal_if_alive(identities[service], signal.SIGKILL)
+
+    async def flush_redis(self) -> None:
+        client = redis.asyncio.Redis.from_url(self._env["FANGATE_REDIS_URL"])
+        try:
+            await client.flushall()
+        finally:
+            await client.aclose()
+
+
+async def _is_ready(session: aiohttp.ClientSession, admin_url: str) -> bool:
+    try:
+        async with session.get(f"{admin_url}/readyz") as answer:
+            return answer.status == 200
+    except aiohttp.ClientError:
+        return False
+
+
+@contextlib.contextmanager
+def running_stack(run: Path) -> Iterator[Stack]:
+    """Start the system with its files in `run`; nothing of it is left afterwards."""
+    for folder in RUN.glob("stack-*"):  # of runs that were killed; their processes died with them
+        if not Profile("dev", run=folder).is_held:
+            shutil.rmtree(folder, ignore_errors=True)
+    run.mkdir(parents=True, exist_ok=True)
+    command = [sys.executable, "-m", "deploy.local", "--run-dir", str(run)]
+    env = {name: value for name, value in os.environ.items() if not name.startswith("FANGATE_")}
+    started = subprocess.run(
+        [*command, "up"], cwd=ROOT, env=env, capture_output=True, text=True, timeout=START_SECONDS_MAX, check=False
+    )
+    profile = Profile("dev", run=run)
+    try:
+        assert started.returncode == 0, started.stdout + started.stderr
+        yield Stack(profile)
+    finally:
+        subprocess.run(
+            [*command, "down"], cwd=ROOT, env=env, capture_output=True, timeout=START_SECONDS_MAX, check=True
+        )
+        left = profile.processes()
+        assert left == [], f"still running: {left}"
+        shutil.rmtree(run, ignore_errors=True)
