@@ -49,6 +49,12 @@ class Commands:
     async def plan_list(self, _options: argparse.Namespace) -> Answer:
         return {"plans": msgspec.to_builtins(await self._books.plans())}, 0
 
+    async def plan_set(self, options: argparse.Namespace) -> Answer:
+        plan = await self._books.set_plan(
+            options.plan, monthly_credits=options.credits, per_minute=options.per_minute, per_day=options.per_day
+        )
+        return msgspec.to_builtins(plan), 0
+
     async def subscription_start(self, options: argparse.Namespace) -> Answer:
         subscription = await self._start(options.org, options.plan)
         return msgspec.to_builtins(subscription), 0
@@ -127,7 +133,13 @@ def _parser() -> argparse.ArgumentParser:
     def group(name: str, explanation: str) -> Any:
         return commands.add_parser(name, help=explanation).add_subparsers(required=True, metavar="command")
 
-    add("list", "plan_list", "all plans", group=group("plan", "plans"))
+    plans = group("plan", "plans")
+    add("list", "plan_list", "all plans", group=plans)
+    plan = add("set", "plan_set", "make or change a plan", group=plans)
+    plan.add_argument("--plan", required=True, help="its code")
+    plan.add_argument("--credits", type=_positive, required=True, help="a month")
+    plan.add_argument("--per-minute", type=_positive, required=True, help="calls")
+    plan.add_argument("--per-day", type=_positive, required=True, help="calls in a UTC day")
     start = add("start", "subscription_start", "subscribe now", group=group("subscription", "subscriptions"))
     start.add_argument("--plan", required=True, help="its code, see `plan list`")
     grant = add("grant", "grant", "give credits beside the plan")

@@ -4,8 +4,8 @@ CREATE TABLE billing.plans(
   code text PRIMARY KEY,
   version int NOT NULL DEFAULT 1,
   monthly_credits bigint NOT NULL CHECK (monthly_credits >= 0),
-  rpm int NOT NULL,                      -- calls a minute, per organization
-  rpd int NOT NULL,                      -- calls a UTC day, per organization
+  rpm int NOT NULL CHECK (rpm > 0),      -- calls a minute, per organization
+  rpd int NOT NULL CHECK (rpd > 0),      -- calls a UTC day, per organization
   price_ref text                         -- the provider's price; NULL: not for sale
 );
 INSERT INTO billing.plans(code, monthly_credits, rpm, rpd) VALUES
@@ -52,5 +52,5 @@ CREATE TABLE billing.low_warnings(
 
 GRANT SELECT ON billing.plans, billing.subscriptions, billing.payments, billing.provider_events, billing.low_warnings
   TO billing_app, billing_read;
-GRANT INSERT, UPDATE ON billing.subscriptions, billing.payments, billing.provider_events TO billing_app;
+GRANT INSERT, UPDATE ON billing.plans, billing.subscriptions, billing.payments, billing.provider_events TO billing_app;
 GRANT INSERT ON billing.low_warnings TO billing_app;

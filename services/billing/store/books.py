@@ -131,6 +131,12 @@ class PostgresBooks:
     async def plans(self) -> list[Plan]:
         return [plan_of(row) for row in await self._db.fetch(QUERIES.plans)]
 
+    async def set_plan(self, code: str, *, monthly_credits: int, per_minute: int, per_day: int) -> Plan:
+        """Make or change a plan; answers it with its new version."""
+        row = await self._db.fetchrow(QUERIES.set_plan, code, monthly_credits, per_minute, per_day)
+        assert row is not None
+        return plan_of(row)
+
     async def live_leases(self, org_id: UUID | None) -> list[LeaseLine]:
         return [
             LeaseLine(

@@ -114,6 +114,13 @@ WHERE i.inhparent = 'transfers'::regclass;
 -- One plan.
 SELECT code, version, monthly_credits, rpm, rpd FROM plans WHERE code = $1;
 
+-- name: set_plan
+-- Make a plan, or change it: who already subscribes gets its credits at the next period and its limits at the next change.
+INSERT INTO plans AS p (code, monthly_credits, rpm, rpd) VALUES ($1, $2, $3, $4)
+ON CONFLICT (code) DO UPDATE SET monthly_credits = excluded.monthly_credits, rpm = excluded.rpm, rpd = excluded.rpd,
+  version = p.version + 1
+RETURNING code, version, monthly_credits, rpm, rpd;
+
 -- name: plans
 -- All plans, the smallest first.
 SELECT code, version, monthly_credits, rpm, rpd FROM plans ORDER BY monthly_credits, code;
