@@ -14,7 +14,8 @@ _NOT_ANNOUNCED: Final = 3  # the change stands; the running service tells the bu
 
 
 async def run_command(service: str, *arguments: str, env: Mapping[str, str], stdin: str = "") -> dict[str, Any]:
-    """`python -m services.<service> <arguments>`; the object that it prints. Raises ChildFailedError, TimeoutError."""
+    """`python -m services.<service> <arguments>`; the object that it prints. Raises ChildFailedError."""
+    shown = f"services.{service} {' '.join(arguments[:2])}"
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", f"services.{service}", *arguments,
         stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
@@ -23,12 +24,17 @@ async def run_command(service: str, *arguments: str, env: Mapping[str, str], std
     try:
         async with asyncio.timeout(_SECONDS_MAX):
             out, err = await process.communicate(stdin.encode())
+    except TimeoutError as exc:
+        raise ChildFailedError(f"{shown} took longer than {_SECONDS_MAX:.0f} s") from exc
     finally:
         if process.returncode is None:
             process.kill()
             await process.wait()
+    complaint = err.decode("utf-8", "replace").strip()[-2000:]
     if process.returncode not in {0, _NOT_ANNOUNCED}:
-        complaint = err.decode("utf-8", "replace").strip()[-2000:]
-        raise ChildFailedError(f"services.{service} {' '.join(arguments[:2])} failed: {complaint}")
-    answer: dict[str, Any] = json.loads(out)
+        raise ChildFailedError(f"{shown} failed: {complaint}")
+    try:
+        answer: dict[str, Any] = json.loads(out)
+    except ValueError as exc:
+        raise ChildFailedError(f"{shown} printed no JSON: {out[:200]!r} {complaint}") from exc
     return answer
