@@ -114,7 +114,7 @@ async def test_a_promoted_replica_is_another_epoch_in_the_same_process(
     await connect(master.url).command("CONFIG", "SET", "repl-diskless-sync-delay", "0")
     await operator.command("REPLICAOF", "127.0.0.1", int(master.url.rpartition(":")[2].partition("/")[0]))
     async with asyncio.timeout(PATIENCE):
-        while "master_link_status:up" not in await operator.command("INFO", "replication"):  # noqa: ASYNC110 - no event
+        while "master_link_status:up" not in await operator.command("INFO", "replication"):
             await asyncio.sleep(0.05)
     redis = connect(replica.url)
     as_replica = await redis.epoch()
