@@ -90,8 +90,12 @@ class Profile:
 
     def processes(self) -> list[tuple[str, Identity]]:
         """The processes of the last launcher that still run, each proven by its start time."""
-        rows = self.state().get("processes", [])
-        known = [(str(name), Identity(int(pid), str(started))) for name, pid, started in rows]
+        rows = self.state().get("processes")
+        known = (
+            [(str(name), Identity(int(pid), str(started))) for name, pid, started in rows if pid]
+            if isinstance(rows, list)
+            else []
+        )
         return [(name, identity) for name, identity in known if is_alive(identity)]
 
     def secret(self, name: str, *, bytes_count: int = 32) -> str:
