@@ -119,7 +119,8 @@ async def migrate(
 
 async def schema_is_current(db: Database, service: str, *, root: Path = _SERVICES) -> bool:
     """Whether every migration this code knows is applied: readiness of a service. A newer schema is fine (expand first)."""
-    known = [migration.name for migration in migrations_of(service, root)]
+    known = [f"common/{path.stem}" for path in _ordered(_LIBRARY)]
+    known += [path.stem for path in _ordered(root / service / "migrations")]
     try:
         rows = await db.fetch("SELECT name FROM schema_migrations")
     except DatabaseError:  # no schema, no table, no right to look yet
