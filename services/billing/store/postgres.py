@@ -3,6 +3,7 @@
 import contextlib
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from datetime import UTC, datetime
+from operator import attrgetter
 from typing import Final
 from uuid import UUID
 
@@ -130,9 +131,8 @@ class PostgresTx:
     async def append(self, rows: Sequence[Transfer]) -> None:
         if not rows:
             return
-        columns = zip(*((getattr(row, name) for name in _COLUMNS) for row in rows), strict=True)
         try:
-            tag = await self._tx.execute(QUERIES.append, *(list(column) for column in columns))
+            tag = await self._tx.execute(QUERIES.append, *([column(row) for row in rows] for column in _COLUMNS))
         except DatabaseError as exc:
             raise Unpostable(f"the ledger refuses {len(rows)} rows: {exc}") from exc
         if _count(tag) != len(rows):
@@ -178,10 +178,13 @@ class PostgresTx:
         await self._outbox.add(self._tx, message, org_id=org_id)
 
 
-_COLUMNS: Final = (
-    "id", "leg", "code", "amount", "org_id", "debit_account", "credit_account", "refunds_id", "lease_id", "key_id",
-    "model_id", "route", "memo",
-)  # fmt: skip
+_COLUMNS: Final = [
+    attrgetter(name)
+    for name in (
+        "id", "leg", "code", "amount", "org_id", "debit_account", "credit_account", "refunds_id", "lease_id", "key_id",
+        "model_id", "route", "memo",
+    )
+]  # fmt: skip
 
 
 def _count(tag: str) -> int:
