@@ -236,7 +236,10 @@ class AnswerChannel:
         self.open.set()
 
     async def _on_reopen(self, *_: object) -> None:
-        await self._listen()
+        try:
+            await self._listen()
+        except BUS_ERRORS as exc:  # lost again; the next reopen comes
+            log.warning("no answers can be taken yet", error=repr(exc))
 
     def _on_close(self, *_: object) -> None:
         self.open.clear()

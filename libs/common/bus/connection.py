@@ -7,6 +7,7 @@ not get garbage-collected.
 
 import asyncio
 import contextlib
+import logging
 import socket
 from collections.abc import Callable
 from functools import partial
@@ -128,6 +129,8 @@ class AmqpTransport:
         """Connect twice. `reply` is `direct` or `queue`. Raises BusError."""
         if reply not in {"direct", "queue"}:
             raise BusError(f"FANGATE_BUS_REPLY is direct or queue, not {reply}")
+        # aio-pika reports each callback that a lost connection cut short as an error; that we reconnect is counted.
+        logging.getLogger("aio_pika.tools").setLevel(logging.CRITICAL)
         pub = await connect(url, service=service, role="pub")
         try:
             sub = await connect(url, service=service, role="sub")
