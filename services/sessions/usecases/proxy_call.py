@@ -43,7 +43,7 @@ REPEAT_FLOOR_MS: Final = 250  # with less time left a repeat is not worth it
 class Refresh(Protocol):
     """`RefreshSession`, as this use case needs it."""
 
-    async def __call__(self, org_id: uuid.UUID, model_id: uuid.UUID, *, stale: int, why: Why) -> Live: ...
+    async def __call__(self, org_id: uuid.UUID, model_id: uuid.UUID, /, *, stale: int, why: Why) -> Live: ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,219 @@
+"""Fakes of the ports of sessions: small, in memory, as honest as their docstrings."""
+
+import asyncio
+import contextlib
+import uuid
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+
+from libs.common.contracts.envelope import Message
+from libs.common.ids import uuid7
+from services.sessions.domain.credentials import Credentials, Pending, Session
+from services.sessions.domain.errors import OutcomeUnknown
+from services.sessions.domain.model import Change, InvalidChange, Model, State, changed, event_of
+from services.sessions.domain.ports import CodeAsked, Contents, Live, SignedIn
+from services.sessions.domain.upstream_call import Outcome, Recorded, UpstreamAnswer, UpstreamRequest
+
+NOW = datetime(2026, 6, 1, 12, tzinfo=UTC)
+
+
+def a_model(state: State = State.CONNECTED, **changes: object) -> Model:
+    """A valid model with something changed."""
+    is_new = state in (State.CONNECTING, State.AWAITING_2FA, State.CONNECT_FAILED)
+    model = Model(
+        model_id=uuid7(), org_id=uuid7(), provider="sandbox", label="one", state=state,
+        account=None if is_new else "1001", session_number=0 if is_new else 1, was_connected=not is_new,
+    )  # fmt: skip
+    return replace(model, **changes)  # type: ignore[arg-type]
+
+
+def a_session(name: str = "first") -> Session:
+    return Session(cookie=f"sid={name}")
+
+
+@dataclass
+class FakeClock:
+    """Stands still until it is moved."""
+
+    ms: int = 1_780_000_000_000
+
+    def now(self) -> datetime:
+        return datetime.fromtimestamp(self.ms / 1000, tz=UTC)
+
+    def now_ms(self) -> int:
+        return self.ms
+
+    def stopwatch_ms(self) -> int:
+        return self.ms
+
+
+@dataclass
+class FakeStore:
+    """`ModelStore` and `Models`: one model, a real lock, rolled back when a holder raises."""
+
+    contents: Contents
+    events: list[Message] = field(default_factory=list)
+    jobs: list[Message] = field(default_factory=list)
+    accepted: set[uuid.UUID] = field(default_factory=set)
+    taken: set[str] = field(default_factory=set)
+    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+    remembered: list[Live] = field(default_factory=list)
+
+    @property
+    def model(self) -> Model:
+        return self.contents.model
+
+    async def find(self, org_id: uuid.UUID, model_id: uuid.UUID) -> Live | None:
+        model = self.contents.model
+        is_it = (model.org_id, model.model_id) == (org_id, model_id)
+        return Live(model, self.contents.session) if is_it else None
+
+    def remember(self, live: Live) -> None:
+        self.remembered.append(live)
+
+    def forget(self, model_id: uuid.UUID) -> None:
+        assert model_id == self.model.model_id
+
+    @contextlib.asynccontextmanager
+    async def exclusive(self, org_id: uuid.UUID, model_id: uuid.UUID) -> AsyncIterator["FakeHeld"]:
+        async with self.lock:
+            before = (self.contents, list(self.events), list(self.jobs), set(self.accepted))
+            try:
+                yield FakeHeld(self, org_id, model_id)
+            except BaseException:
+                self.contents, self.events, self.jobs, self.accepted = before
+                raise
+
+    async def mark_refreshing(self, model: Model) -> Model:
+        after = changed(model, Change.REFRESH_BEGUN)
+        self.contents = replace(self.contents, model=after)
+        return after
+
+    async def find_labelled(self, org_id: uuid.UUID, provider: str, label: str) -> Model | None:
+        model = self.contents.model
+        return model if (model.org_id, model.provider, model.label) == (org_id, provider, label) else None
+
+    async def create(self, model: Model, credentials: Credentials, pending: Pending | None, job: Message) -> None:
+        self.contents = Contents(model, credentials, None, pending)
+        self.jobs.append(job)
+
+
+@dataclass
+class FakeHeld:
+    """`HeldModel`."""
+
+    store: FakeStore
+    org_id: uuid.UUID
+    model_id: uuid.UUID
+
+    async def accept_once(self, message_id: uuid.UUID) -> bool:
+        is_new = message_id not in self.store.accepted
+        self.store.accepted.add(message_id)
+        return is_new
+
+    async def load(self) -> Contents | None:
+        model = self.store.model
+        return self.store.contents if (model.org_id, model.model_id) == (self.org_id, self.model_id) else None
+
+    async def is_account_taken(self, _model: Model, account: str) -> bool:
+        return account in self.store.taken
+
+    async def save(self, before: Model, after: Model) -> None:
+        if self.store.model.version != before.version:
+            raise InvalidChange("outdated")
+        self.store.contents = replace(self.store.contents, model=after)
+        if (event := event_of(before, after)) is not None:
+            self.store.events.append(event)
+
+    async def keep_session(self, _model: Model, session: Session | None) -> None:
+        self.store.contents = replace(self.store.contents, session=session)
+
+    async def keep_pending(self, _model: Model, pending: Pending | None) -> None:
+        self.store.contents = replace(self.store.contents, pending=pending)
+
+    async def keep_credentials(self, _model: Model, credentials: Credentials | None) -> None:
+        self.store.contents = replace(self.store.contents, credentials=credentials)
+
+    async def nudge(self, job: Message) -> None:
+        self.store.jobs.append(job)
+
+
+def a_store(model: Model | None = None, **changes: object) -> FakeStore:
+    """A store with one connected model and everything in its vault."""
+    model = model or a_model()
+    has_session = model.state in (State.CONNECTED, State.REFRESHING)
+    contents = Contents(
+        model=model, credentials=Credentials(email="a@b.c", password="pw"),
+        session=a_session() if has_session else None, pending=None,
+    )  # fmt: skip
+    return FakeStore(replace(contents, **changes))  # type: ignore[arg-type]
+
+
+@dataclass
+class FakeProvider:
+    """`Provider`: what it answers is set by the test, an exception is raised; every verb is noted in `did`."""
+
+    on_sign_in: SignedIn | CodeAsked | Exception | None = None
+    on_confirm: SignedIn | Exception | None = None
+    on_renew: SignedIn | Exception | None = None
+    answers: list[UpstreamAnswer | Exception] = field(default_factory=list)
+    did: list[str] = field(default_factory=list)
+    before_answer: Callable[[], None] = lambda: None
+
+    async def sign_in(self, _credentials: Credentials) -> SignedIn | CodeAsked:
+        self.did.append("sign in")
+        await asyncio.sleep(0)
+        if isinstance(self.on_sign_in, Exception):
+            raise self.on_sign_in
+        return self.on_sign_in or signed_in_as()
+
+    async def confirm(self, challenge: str, code: str) -> SignedIn:
+        self.did.append(f"confirm {challenge} {code}")
+        if isinstance(self.on_confirm, Exception):
+            raise self.on_confirm
+        return self.on_confirm or signed_in_as()
+
+    async def renew(self, _session: Session) -> SignedIn:
+        self.did.append("renew")
+        if isinstance(self.on_renew, Exception):
+            raise self.on_renew
+        return self.on_renew or signed_in_as()
+
+    async def sign_out(self, _session: Session) -> None:
+        self.did.append("sign out")
+
+    async def call(self, session: Session, request: UpstreamRequest, *, timeout_ms: int) -> UpstreamAnswer:
+        self.did.append(f"{request.method} {request.target} with {session.cookie}")
+        assert timeout_ms > 0
+        self.before_answer()
+        answer = self.answers.pop(0) if self.answers else UpstreamAnswer(status=200, body=b"{}")
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+
+def signed_in_as(account: str = "1001", name: str = "second") -> SignedIn:
+    return SignedIn(account=account, session=a_session(name), ends_at=NOW + timedelta(hours=1))
+
+
+@dataclass
+class FakeCalls:
+    """`UpstreamCalls`."""
+
+    rows: dict[uuid.UUID, Recorded | None] = field(default_factory=dict)
+    is_away_at_finish: Exception | None = None
+
+    async def start(self, call_id: uuid.UUID, _org_id: uuid.UUID, _model_id: uuid.UUID, _route: str) -> Recorded | None:
+        if call_id not in self.rows:
+            self.rows[call_id] = None
+            return None
+        recorded = self.rows[call_id]
+        if recorded is None:
+            raise OutcomeUnknown
+        return recorded
+
+    async def finish(self, call_id: uuid.UUID, outcome: Outcome, body: bytes) -> None:
+        if self.is_away_at_finish is not None:
+            raise self.is_away_at_finish
+        self.rows[call_id] = Recorded(call_id, outcome, body)
