@@ -27,8 +27,11 @@ class Breaker:
         self._probing = True
         return True
 
-    def succeeded(self) -> None:
+    def succeeded(self) -> bool:
+        """Close it; answers whether it was open."""
+        was_open = self.is_open
         self._errors, self._probing = 0, False
+        return was_open
 
     def failed(self, now_s: float) -> None:
         self._errors, self._opened_at, self._probing = self._errors + 1, now_s, False

@@ -8,7 +8,7 @@ Answers are `str`, `int`, lists of these, or None.
 import asyncio
 import contextlib
 import re
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -39,6 +39,8 @@ _NOT_EXECUTED: Final = (  # answers of a server that cannot serve now; the comma
     exceptions.ClusterDownError,
     exceptions.TryAgainError,
 )
+
+_SEEN: Final = "fangate_seen"  # our note in a connection's own dict
 
 Value = str | int
 
@@ -79,24 +81,13 @@ class Redis:
     was met: whatever this process remembers of Redis may be wrong then.
     """
 
-    def __init__(self, pool: BlockingConnectionPool, *, timeout_s: float) -> None:
+    def __init__(self, url: str, *, size_max: int, timeout_s: float) -> None:
         """Use `create`."""
         self.on_reset: list[Callable[[], None]] = []
-        self._pool = pool
-        self._timeout_s = timeout_s
-        self._slots = asyncio.Semaphore(pool.max_connections)
         self._breaker = Breaker()
         self._epoch: Epoch | None = None  # of the newest connection; None after a reset
         self._generation = 0  # rises with every reset: connections from before it are opened anew
-
-    @classmethod
-    def create(cls, url: str, *, size_max: int = 32, timeout_s: float = 0.15) -> "Redis":
-        """A client of `redis://[user:password@]host:port/db` (also rediss:// and unix://); connects when it is first used.
-
-        `timeout_s` bounds each of: connecting, one answer. Both together take at most twice that. More than `size_max`
-        requests at once wait for their turn, `QUEUE_SECONDS` at most; a stalled server lets them fail by the breaker.
-        """
-        pool = BlockingConnectionPool.from_url(
+        self._pool = BlockingConnectionPool.from_url(
             url,
             max_connections=size_max,
             timeout=timeout_s,
@@ -109,9 +100,17 @@ class Redis:
             decode_responses=True,
             driver_info=None,
             maint_notifications_config=MaintNotificationsConfig(enabled=False),
-            redis_connect_func=_greet,
+            redis_connect_func=self._greet,
         )
-        return cls(pool, timeout_s=timeout_s)
+
+    @classmethod
+    def create(cls, url: str, *, size_max: int = 32, timeout_s: float = 0.15) -> "Redis":
+        """A client of `redis://[user:password@]host:port/db` (also rediss:// and unix://); connects when it is first used.
+
+        `timeout_s` bounds each of: waiting for a free connection, connecting, one answer. So a stalled server costs at most
+        twice that, and usually once.
+        """
+        return cls(url, size_max=size_max, timeout_s=timeout_s)
 
     async def run(
         self,
@@ -123,24 +122,36 @@ class Redis:
 
         Raises RedisUnreached or StoreReadonly (it did not run), RedisAway (unknown), StoreRefused.
         """
-        async with self._exchange() as exchange:
-            names = keys(exchange.epoch)
-            call = ("EVALSHA", script.sha, len(names), *names, *args(exchange.epoch))
+
+        async def talk(connection: AbstractConnection, epoch: Epoch) -> Any:
+            names = keys(epoch)
+            call = ("EVALSHA", script.sha, len(names), *names, *args(epoch))
             try:
-                return await exchange.ask(*call)
+                return await _ask(connection, *call)
             except exceptions.NoScriptError:  # first use, SCRIPT FLUSH or another server: nothing ran
-                await exchange.ask("SCRIPT", "LOAD", script.text)
-                return await exchange.ask(*call)
+                await _ask(connection, "SCRIPT", "LOAD", script.text)
+                return await _ask(connection, *call)
+
+        return await self._exchange(talk)
 
     async def command(self, *parts: Value) -> Any:
         """One plain command (`DEL`, `PING`); raises as `run`."""
-        async with self._exchange() as exchange:
-            return await exchange.ask(*parts)
+
+        async def talk(connection: AbstractConnection, _epoch: Epoch) -> Any:
+            return await _ask(connection, *parts)
+
+        return await self._exchange(talk)
 
     async def epoch(self) -> Epoch:
-        """The epoch of a connection that answers now."""
-        async with self._exchange() as exchange:
-            return exchange.epoch
+        """The epoch of a connection to a server that answers now; raises as `run`."""
+
+        async def talk(connection: AbstractConnection, epoch: Epoch) -> Any:
+            await _ask(connection, "PING")  # the connection may be an old one
+            return epoch
+
+        epoch = await self._exchange(talk)
+        assert isinstance(epoch, Epoch)
+        return epoch
 
     async def ping(self) -> None:
         """Return if the server answers; raises as `run`."""
@@ -160,68 +171,52 @@ class Redis:
         with contextlib.suppress(exceptions.RedisError, OSError):
             await self._pool.disconnect(inuse_connections=True)
 
-    @contextlib.asynccontextmanager
-    async def _exchange(self) -> AsyncIterator["_Exchange"]:
-        """A connection for one request: bounded in time, counted by the breaker, errors in our words."""
-        async with self._turn(), self._counted() as exchange:
-            yield exchange
-
-    @contextlib.asynccontextmanager
-    async def _turn(self) -> AsyncIterator[None]:
-        """Wait until one of the connections is free; not counted by the breaker, for it says nothing of the server."""
-        if self._slots.locked():
-            try:
-                async with asyncio.timeout(QUEUE_SECONDS):
-                    await self._slots.acquire()
-            except TimeoutError:
-                REDIS_ERRORS.labels("queue").inc()
-                raise RedisUnreached(detail="too many requests wait for Redis") from None
-        else:
-            await self._slots.acquire()
-        try:
-            yield
-        finally:
-            self._slots.release()
-
-    @contextlib.asynccontextmanager
-    async def _counted(self) -> AsyncIterator["_Exchange"]:
-        # After the wait for a turn: what waited behind a stalled server must not ask it one after the other.
-        loop = asyncio.get_running_loop()
-        if not self._breaker.allows(loop.time()):
+    async def _exchange(self, talk: Callable[[AbstractConnection, Epoch], Awaitable[Any]]) -> Any:
+        """`talk` on a connection: counted by the breaker, errors in our words. Straight-line code, for every call runs it."""
+        if not self._breaker.allows(asyncio.get_running_loop().time()):
             REDIS_ERRORS.labels("breaker").inc()
             raise RedisUnreached(detail="the breaker is open")
-        exchange = _Exchange()
+        asked = False
         try:
-            async with asyncio.timeout(2 * self._timeout_s), self._connection() as connection:
-                exchange.connection, exchange.epoch = connection, await self._met(connection)
-                yield exchange
+            connection: AbstractConnection = await self._pool.get_connection()  # type: ignore[no-untyped-call]
+            REDIS_IN_USE.inc()
+            try:
+                epoch = await self._met(connection)
+                asked = True
+                answer = await talk(connection, epoch)
+            finally:  # after an error or a cancellation redis-py has closed it: nobody reads an answer meant for another
+                REDIS_IN_USE.dec()
+                await self._pool.release(connection)
         except (exceptions.RedisError, OSError) as exc:  # TimeoutError is an OSError
-            raise await self._failed(exc, asked=exchange.asked) from exc
+            raise await self._failed(exc, asked=asked) from exc
         except BaseException:
             self._breaker.abandoned()
             raise
-        self._breaker.succeeded()
-        REDIS_BREAKER_OPEN.set(0)
+        if self._breaker.succeeded():
+            REDIS_BREAKER_OPEN.set(0)
+        return answer
 
-    @contextlib.asynccontextmanager
-    async def _connection(self) -> AsyncIterator[AbstractConnection]:
-        connection: AbstractConnection = await self._pool.get_connection()  # type: ignore[no-untyped-call]
-        REDIS_IN_USE.inc()
-        try:
-            yield connection
-        finally:  # after an error or a cancellation redis-py has closed it: nobody reads an answer meant for another
-            REDIS_IN_USE.dec()
-            await self._pool.release(connection)
+    async def _greet(self, connection: AbstractConnection) -> None:
+        """What redis-py does on a fresh connection, then: whose memory is this?"""
+        generation = self._generation  # before we look: a reset meanwhile makes this connection an old one
+        await connection.on_connect()
+        info = str(await _ask(connection, "INFO", "server", "replication"))
+        run_id, reign = _RUN_ID.search(info), _REIGN.search(info)
+        if run_id is None or reign is None:
+            raise exceptions.ConnectionError("INFO names no run_id or master_replid")
+        vars(connection)[_SEEN] = _Seen(Epoch(run_id=run_id[1], reign=reign[1]), generation)
 
     async def _met(self, connection: AbstractConnection) -> Epoch:
         """The epoch of `connection`, which is no older than the last reset."""
-        if _seen(connection).generation not in {None, self._generation}:
+        seen: _Seen = vars(connection)[_SEEN]
+        if seen.generation != self._generation:
             await connection.disconnect()
             await connection.connect()  # type: ignore[no-untyped-call]
-        seen = _seen(connection)
+            seen = vars(connection)[_SEEN]
         if self._epoch is not None and seen.epoch != self._epoch:  # another server, or the same in another reign
             await self.reset()
-        self._epoch, seen.generation = seen.epoch, self._generation
+            seen.generation = self._generation
+        self._epoch = seen.epoch
         return seen.epoch
 
     async def _failed(self, exc: Exception, *, asked: bool) -> Exception:
@@ -246,39 +241,14 @@ class Redis:
         return (RedisAway if asked else RedisUnreached)(detail=f"{kind}: {exc}")
 
 
-class _Exchange:
-    """One request on one connection, and whether anything was sent on it."""
-
-    connection: AbstractConnection
-    epoch: Epoch
-    asked = False
-
-    async def ask(self, *parts: Value) -> Any:
-        self.asked = True
-        await self.connection.send_command(*parts)
-        return await self.connection.read_response()
-
-
 @dataclass(slots=True)
 class _Seen:
-    """What we know of a connection: the epoch it was greeted with, the generation it was first used in."""
+    """What we know of a connection: the epoch it was greeted with, and after which reset that was."""
 
     epoch: Epoch
-    generation: int | None = None
+    generation: int
 
 
-async def _greet(connection: AbstractConnection) -> None:
-    """What redis-py does on a fresh connection, then: whose memory is this?"""
-    await connection.on_connect()
-    await connection.send_command("INFO", "server", "replication")
-    info = str(await connection.read_response())
-    run_id, reign = _RUN_ID.search(info), _REIGN.search(info)
-    if run_id is None or reign is None:
-        raise exceptions.ConnectionError("INFO names no run_id or master_replid")
-    vars(connection)["fangate_seen"] = _Seen(Epoch(run_id=run_id[1], reign=reign[1]))
-
-
-def _seen(connection: AbstractConnection) -> _Seen:
-    seen = vars(connection)["fangate_seen"]
-    assert isinstance(seen, _Seen)
-    return seen
+async def _ask(connection: AbstractConnection, *parts: Value) -> Any:
+    await connection.send_command(*parts)
+    return await connection.read_response()
