@@ -10,6 +10,7 @@ from libs.common.db.migrate import schema_is_current
 from libs.common.db.outbox import Outbox
 from libs.common.db.pool import Database
 from libs.common.db.relay import Relay
+from libs.common.db.tx import keep_inbox
 from libs.common.errors import Unavailable
 from libs.common.http.client import HttpClient
 from libs.common.process import Process
@@ -72,6 +73,9 @@ async def build(process: Process) -> None:
         if not await schema_is_current(db, SERVICE):
             raise Unavailable(detail="migrations are missing: python -m libs.common.db.migrate")
 
+    async def keep_days() -> None:
+        await keep_inbox(db)
+
     async def drain_bus() -> None:
         await bus.drain(settings.drain_seconds)
 
@@ -83,7 +87,14 @@ async def build(process: Process) -> None:
     process.ready_when("bus", bus.check)
     process.start("bus", bus.run())
     process.start("relay", relay.run())
-    for timer in timers(db, models=on.models, cache=on.cache, sweepings=on.sweepings, calls=on.calls):
+    for timer in timers(
+        enqueue_due_refreshes=on.sweepings.enqueue_due_refreshes,
+        nudge_stuck=on.sweepings.nudge_stuck,
+        close_old_calls=on.calls.close_old_calls,
+        look=on.cache.look,
+        count_states=on.models.count_states,
+        keep_inbox=keep_days,
+    ):
         process.start(timer.name, timer.run())
     await bus.start(consumers(do))
     process.on_drain("bus", drain_bus)

@@ -15,7 +15,6 @@ from services.sessions.store.postgres import PostgresModels
 
 ENTRIES_MAX: Final = 10_000  # about 1 KB each
 AGE_MS_MAX: Final = 60_000  # without any word from Postgres an entry is believed this long
-LOOK_SECONDS: Final = 1.0
 OVERLAP_SECONDS: Final = 15.0  # each look covers more than the time since the last: commits become visible late
 
 _READS = Counter("fangate_model_cache_total", "Look-ups of models", ["result"])
@@ -59,7 +58,7 @@ class CachedModels:
         self._entries.pop(model_id, None)
 
     async def look(self) -> None:
-        """Drop what other processes changed; run every `LOOK_SECONDS`."""
+        """Drop what other processes changed; a timer runs it every second."""
         if not self._entries:
             return
         for model_id, version in (await self._truth.changed_lately(OVERLAP_SECONDS)).items():
