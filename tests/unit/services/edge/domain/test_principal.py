@@ -1,0 +1,43 @@
+"""Rights: default deny, 403 before 402."""
+
+import pytest
+
+from services.edge.domain.principal import is_expired, refusal_of
+from tests.support.edge import a_principal, a_route
+
+
+@pytest.mark.parametrize(
+    ("changes", "code"),
+    [
+        ({}, None),
+        ({"permissions": frozenset()}, "PERMISSION_DENIED"),
+        ({"permissions": frozenset({"api_chats"})}, "PERMISSION_DENIED"),
+        ({"org_state": "suspended"}, "ORGANIZATION_SUSPENDED"),
+        ({"org_state": "what is this"}, "ORGANIZATION_SUSPENDED"),
+        ({"read_only": True}, None),
+        ({"subscription": "none"}, "NO_SUBSCRIPTION"),
+        ({"subscription": "cancelled"}, "NO_SUBSCRIPTION"),
+        ({"subscription": "past_due"}, "SUBSCRIPTION_PAST_DUE"),
+        ({"subscription": "past_due", "permissions": frozenset()}, "PERMISSION_DENIED"),
+        ({"org_state": "suspended", "permissions": frozenset(), "subscription": "none"}, "ORGANIZATION_SUSPENDED"),
+    ],
+)
+def test_refusals_in_order(changes: dict[str, object], code: str | None) -> None:
+    refusal = refusal_of(a_principal(**changes), a_route())
+    assert (refusal.code if refusal else None) == code
+
+
+def test_read_only_keys_may_only_get() -> None:
+    refusal = refusal_of(a_principal(read_only=True), a_route(method="POST"))
+    assert refusal is not None
+    assert refusal.code == "READ_ONLY"
+
+
+def test_own_routes_need_no_subscription() -> None:
+    assert refusal_of(a_principal(subscription="none"), a_route(call="", cost_credits=0)) is None
+
+
+def test_expiry_is_exact() -> None:
+    assert not is_expired(a_principal(), 10**15)
+    assert not is_expired(a_principal(expires_at_ms=1_000), 999)
+    assert is_expired(a_principal(expires_at_ms=1_000), 1_000)
