@@ -17,6 +17,10 @@ class DatabaseAway(Unavailable, Transient):
     """The database does not answer; try again in a moment."""
 
 
+class NotPrimary(DatabaseAway):
+    """The server is a replica now and takes no writes; connections are opened anew, to wherever the name leads."""
+
+
 class CommitUnknown(DatabaseAway):
     """The connection was lost during COMMIT: the transaction may stand or not. Only an idempotent repeat is safe."""
 
@@ -70,7 +74,6 @@ class TooOld(Permanent):
 _AWAY_CLASSES: Final = ("08", "53", "57P", "58")  # connection, resources, shutdown and start-up, system error
 # asyncpg's words, in errors without a state, for a connection that went away; the last: while its transaction was idle
 _GONE: Final = ("closed", "closing", "released back to the pool")
-_AWAY_STATES: Final = frozenset({"25006"})  # read-only transaction: this server is no longer the primary
 
 
 @contextlib.contextmanager
@@ -97,11 +100,13 @@ def translated() -> Iterator[None]:
 def _translate(exc: asyncpg.PostgresError) -> Exception:
     state = exc.sqlstate or ""
     text = str(exc.args[0]) if exc.args else ""  # str(exc) would add DETAIL, which shows the row
-    if state.startswith(_AWAY_CLASSES) or state in _AWAY_STATES:
+    if state.startswith(_AWAY_CLASSES):
         return DatabaseAway(detail=f"{state} {text}")
     if isinstance(exc, asyncpg.InvalidCachedStatementError):  # a migration changed the table under a prepared statement
         return Conflict(detail=text)
     match state:
+        case "25006":
+            return NotPrimary(detail=text)
         case "40P01":
             return Deadlock(detail=text)
         case "40001":

@@ -14,7 +14,7 @@ from typing import Any, Final, Protocol, cast
 import asyncpg
 import orjson
 
-from libs.common.db.errors import CommitUnknown, DatabaseAway, translated
+from libs.common.db.errors import CommitUnknown, DatabaseAway, NotPrimary, translated
 from libs.common.telemetry.log import logger
 from libs.common.telemetry.metrics import Gauge
 
@@ -188,19 +188,26 @@ class Database:
 
     @contextlib.asynccontextmanager
     async def _connection(self) -> AsyncIterator[Any]:
-        with translated():
-            self._waiting += 1
-            try:
-                connection = await self._pool.acquire(timeout=ACQUIRE_SECONDS)
-            finally:
-                self._waiting -= 1
-            try:
-                yield connection
-            finally:
-                with contextlib.suppress(
-                    OSError, asyncpg.PostgresError, asyncpg.InterfaceError
-                ):  # lost: replaced later
-                    await self._pool.release(connection, timeout=ACQUIRE_SECONDS)
+        try:
+            with translated():
+                connection = await self._acquire()
+                try:
+                    yield connection
+                finally:
+                    with contextlib.suppress(
+                        OSError, asyncpg.PostgresError, asyncpg.InterfaceError
+                    ):  # lost: replaced later
+                        await self._pool.release(connection, timeout=ACQUIRE_SECONDS)
+        except NotPrimary:
+            await self._pool.expire_connections()
+            raise
+
+    async def _acquire(self) -> Any:
+        self._waiting += 1
+        try:
+            return await self._pool.acquire(timeout=ACQUIRE_SECONDS)
+        finally:
+            self._waiting -= 1
 
     def counts(self) -> tuple[int, int, int]:
         """Connections open, connections idle, callers waiting for one."""

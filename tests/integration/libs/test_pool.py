@@ -19,6 +19,7 @@ from libs.common.db.errors import (
     Deadlock,
     ForeignKeyViolation,
     LockTimeout,
+    NotPrimary,
     UniqueViolation,
 )
 from libs.common.db.pool import Database
@@ -156,6 +157,22 @@ async def test_a_server_that_goes_away_is_noticed_and_found_again(db: Database, 
     assert await db.fetchval("SELECT count(*) FROM things") == 0
     assert await lose_connections(admin) >= 1  # idle connections: replaced without an error
     await db.ping()
+
+
+async def test_after_a_failover_no_connection_to_the_old_primary_is_kept(db: Database, admin: Any) -> None:
+    # given connections on which the server refuses to write, as a demoted primary does
+    await admin.execute("ALTER ROLE probe_app SET default_transaction_read_only = on")
+    await lose_connections(admin)
+    try:
+        with pytest.raises(NotPrimary):
+            await db.execute(INSERT, uuid7(), 1, None, None)
+        with pytest.raises(NotPrimary):
+            async with db.transaction() as tx:
+                await tx.execute(INSERT, uuid7(), 1, None, None)
+    finally:
+        await admin.execute("ALTER ROLE probe_app RESET default_transaction_read_only")
+    # when there is a primary again, the next connection is a new one
+    await db.execute(INSERT, uuid7(), 1, None, None)
 
 
 async def test_a_connection_lost_before_the_commit_is_certainly_undone(db: Database, admin: Any) -> None:

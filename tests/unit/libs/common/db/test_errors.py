@@ -25,7 +25,7 @@ def translation(exc: BaseException) -> BaseException:
     ("sqlstate", "kind"),
     [
         ("08006", errors.DatabaseAway), ("53300", errors.DatabaseAway), ("57P01", errors.DatabaseAway),
-        ("57P03", errors.DatabaseAway), ("25006", errors.DatabaseAway),
+        ("57P03", errors.DatabaseAway), ("25006", errors.NotPrimary),
         ("40P01", errors.Deadlock), ("40001", errors.Conflict), ("55P03", errors.LockTimeout), ("57014", errors.LockTimeout),
         ("23505", errors.UniqueViolation), ("23514", errors.CheckViolation), ("23503", errors.ForeignKeyViolation),
         ("42501", errors.Forbidden), ("42P01", errors.DatabaseError), ("22003", errors.DatabaseError),

@@ -45,6 +45,7 @@ def test_a_line_is_one_json_object_with_service_level_time_and_module(output: io
     assert line["timestamp"].endswith("Z")
 
 
+@pytest.mark.usefixtures("output")  # which puts everything back
 def test_lines_below_the_level_are_not_written() -> None:
     stream = io.BytesIO()
     configure_logging("billing", level="warning", stream=stream)
