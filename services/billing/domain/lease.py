@@ -113,9 +113,8 @@ def next_slab(slab: int, *, since_growth_s: float | None, rules: LeaseRules) -> 
 
 
 def grant_of(free: int, *, slab: int, cost: int) -> int:
-    """How much to lease: a slab, at least `cost`, and everything when less than two slabs are left."""
-    wanted = max(slab, cost)
-    return free if free < 2 * wanted else wanted
+    """How much to lease: a slab, or `cost` if that is more, and everything when less than two slabs are left."""
+    return free if free < 2 * slab else min(free, max(slab, cost))
 
 
 def low_water(slab: int, *, rest: int) -> int:
