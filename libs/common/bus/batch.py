@@ -157,9 +157,10 @@ class BatchWorker:
                     return exc
             else:
                 return None
+            if not self._carrier.closing:
+                await self._sleep(pause_s)
             if self._carrier.closing or opened[-1][0].receipt.is_stale():
                 raise Unavailable(detail="batch left to the broker")
-            await self._sleep(pause_s)
             pause_s = min(2 * pause_s, PAUSE_S[1])
 
     async def _dead(self, delivery: Delivery, reason: str, error: BaseException) -> None:

@@ -113,9 +113,9 @@ def open_delivery(delivery: Delivery, entry: MessageType) -> tuple[Message, Cont
     """Decode body and envelope. Raises `Rejected` for anything malformed."""
     headers = delivery.headers
     raw, blob = delivery.body, b""
-    if STRUCT_HEADER in headers:
-        raw, blob = _text(headers[STRUCT_HEADER]).encode(), delivery.body
     try:
+        if STRUCT_HEADER in headers:
+            raw, blob = _text(headers[STRUCT_HEADER]).encode(), delivery.body
         message = decode_struct(entry.struct, raw)
         context = Context(
             message_id=uuid.UUID(delivery.message_id),
