@@ -33,9 +33,8 @@ from services.sessions.usecases.refresh_model import RefreshModel
 from services.sessions.usecases.refresh_session import RefreshSession
 
 SERVICE = "sessions"
-CONNECTIONS_MAX = (
-    20  # to Postgres: held models take up to two each (store/postgres.py), calls and timers share the rest
-)
+ANSWER_BYTES_MAX = (8 << 20) - (16 << 10)  # of a platform: with its head it must fit an rpc reply of 8 MiB
+CONNECTIONS_MAX = 20  # to Postgres: held models take up to two each, calls and timers share the rest
 
 SESSION_REFRESHES = Counter("fangate_session_refresh_total", "Refreshes of sessions", ["outcome"])
 
@@ -56,7 +55,7 @@ async def build(process: Process) -> None:
     vault, platforms = settings.vault(), settings.platforms()
     dsn = settings.postgres_dsn.reveal()
     db = await process.closing(await Database.connect(dsn, schema=SERVICE, name=SERVICE, size_max=CONNECTIONS_MAX))
-    http = await process.closing(await HttpClient.open())
+    http = await process.closing(await HttpClient.open(body_bytes_max=ANSWER_BYTES_MAX))
     bus = await process.closing(
         await Bus.connect(settings.amqp_url.reveal(), service=SERVICE, reply=settings.bus_reply)
     )

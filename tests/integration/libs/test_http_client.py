@@ -17,9 +17,13 @@ MAX = 10_000
 async def serving(*answers: bytes, asks: list[bytes] | None = None, stay_s: float = 0.0) -> AsyncIterator[str]:
     """A server that reads a request and writes the next of `answers`, raw; then it hangs up after `stay_s`."""
     left = list(answers)
+    serving_now: set[asyncio.Task[None]] = set()
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
+        task = asyncio.current_task()
+        assert task is not None
+        serving_now.add(task)
+        with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
             ask = await reader.readuntil(b"\r\n\r\n")
             if asks is not None:
                 asks.append(ask)
@@ -27,6 +31,8 @@ async def serving(*answers: bytes, asks: list[bytes] | None = None, stay_s: floa
             await writer.drain()
             await asyncio.sleep(stay_s)
         writer.close()
+        with contextlib.suppress(ConnectionError):
+            await writer.wait_closed()
 
     (port,) = ports.pick(1)
     server = await asyncio.start_server(serve, "127.0.0.1", port)
@@ -34,6 +40,9 @@ async def serving(*answers: bytes, asks: list[bytes] | None = None, stay_s: floa
         yield f"http://127.0.0.1:{port}"
     finally:
         server.close()
+        for task in serving_now:
+            task.cancel()
+        await asyncio.gather(*serving_now, return_exceptions=True)
         await server.wait_closed()
 
 

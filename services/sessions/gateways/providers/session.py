@@ -16,6 +16,7 @@ import orjson
 
 from libs.common.clock import Clock
 from libs.common.http.client import HttpAnswer, HttpClient, HttpError, HttpTimeout, HttpTooLarge
+from libs.common.telemetry.log import logger
 from libs.common.telemetry.metrics import LATENCY_BUCKETS, Histogram
 from services.sessions.domain.credentials import Credentials, Session
 from services.sessions.domain.errors import (
@@ -40,6 +41,7 @@ _JSON_START: Final = re.compile(rb'[ \t\r\n]*[\[{"\-0-9tfn]')
 UPSTREAM_SECONDS = Histogram(
     "fangate_upstream_duration_seconds", "Exchanges with platforms", ["provider", "outcome"], buckets=LATENCY_BUCKETS
 )
+_log = logger(__name__)
 _OUTCOMES: Final = ("2xx", "4xx", "429", "5xx", "timeout", "dropped", "unusable", "other")
 
 
@@ -48,6 +50,7 @@ class SessionProvider:
 
     def __init__(self, http: HttpClient, *, name: str, url: str, dialect: Dialect, clock: Clock) -> None:
         self._http = http
+        self._name = name
         self._url = url.rstrip("/")
         self._dialect = dialect
         self._clock = clock
@@ -103,12 +106,15 @@ class SessionProvider:
             return self._answer(answer, int(1000 * (time.perf_counter() - started)))
         except HttpTimeout as exc:
             outcome = "timeout"
+            _log.warning("platform trouble", provider=self._name, outcome=outcome, detail=str(exc))
             raise TimedOut(str(exc), may_have_left=exc.may_have_left) from exc
         except (HttpTooLarge, Unusable) as exc:
             outcome = "unusable"
+            _log.warning("platform trouble", provider=self._name, outcome=outcome, detail=str(exc))
             raise Unusable(str(exc)) from exc
         except HttpError as exc:
             outcome = "dropped"
+            _log.warning("platform trouble", provider=self._name, outcome=outcome, detail=str(exc))
             raise (Dropped if exc.may_have_left else NotSent)(str(exc)) from exc
         finally:
             self._seconds[outcome].observe(time.perf_counter() - started)
@@ -141,8 +147,10 @@ class SessionProvider:
                 "POST", self._url + path, headers=headers, body=orjson.dumps(fields), timeout_s=SIGN_IN_SECONDS
             )
         except HttpError as exc:
+            _log.warning("platform trouble", provider=self._name, outcome="sign-in", detail=f"{path}: {exc}")
             raise PlatformTrouble(f"{path}: {exc}") from exc
         if answer.status == 429 or answer.status >= 500:
+            _log.warning("platform trouble", provider=self._name, outcome="sign-in", detail=f"{path}: {answer.status}")
             raise PlatformTrouble(f"{path}: status {answer.status}", retry_after_s=_retry_after(answer.headers))
         return answer
 
