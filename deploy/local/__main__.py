@@ -19,7 +19,7 @@ from typing import Final
 
 from deploy.local import demo
 from deploy.local.children import ChildFailedError, is_alive, signal_if_alive, tail_of
-from deploy.local.environment import SERVICES, read_env_file
+from deploy.local.environment import SettingError, instances, read_env_file
 from deploy.local.ports import NoFreePortError
 from deploy.local.profile import ROOT, RUN, Profile, ProfileBusyError
 from deploy.local.programs import MissingProgramsError
@@ -58,7 +58,7 @@ def main(argv: Sequence[str]) -> int:
         return command(Profile("dev", run=options.run_dir.resolve()))
     except ProfileBusyError:
         say("Fangate already runs from this folder: `make status` shows it, `make down` stops it")
-    except (MissingProgramsError, NoFreePortError) as exc:
+    except (MissingProgramsError, NoFreePortError, SettingError) as exc:
         say(str(exc))
     return EXIT_REFUSED
 
@@ -74,6 +74,7 @@ def serve(profile: Profile) -> int:
 
 
 async def _run(profile: Profile, *, is_for_a_person: bool) -> int:
+    names = instances(os.environ)  # before anything starts: it may be refused
     profile.open()
     stack = Stack(profile, say)
     interrupted = _on_signals(stack)
@@ -83,7 +84,7 @@ async def _run(profile: Profile, *, is_for_a_person: bool) -> int:
         await asyncio.wait({work, stop}, return_when=asyncio.FIRST_COMPLETED)
         if work.done():
             work.result()
-            await _stay(profile, stop, is_for_a_person=is_for_a_person)
+            await _stay(profile, names, stop, is_for_a_person=is_for_a_person)
         else:
             work.cancel()
             await asyncio.gather(work, return_exceptions=True)
@@ -92,10 +93,8 @@ async def _run(profile: Profile, *, is_for_a_person: bool) -> int:
         return EXIT_FAILED
     finally:
         stop.cancel()
-        say("stopping: services drain first, then the servers; Ctrl-C again kills")
         await stack.stop()
         profile.close()
-        say("stopped")
     return 0
 
 
@@ -107,12 +106,12 @@ async def _start(stack: Stack, profile: Profile, *, is_for_a_person: bool) -> No
         _summary(profile)
 
 
-async def _stay(profile: Profile, stop: asyncio.Task[bool], *, is_for_a_person: bool) -> None:
+async def _stay(profile: Profile, names: list[str], stop: asyncio.Task[bool], *, is_for_a_person: bool) -> None:
     if not is_for_a_person:
         await stop
         return
     say("running; the services' logs follow; Ctrl-C stops everything\n")
-    follower = LogFollower(profile.folder / "log", SERVICES)
+    follower = LogFollower(profile.folder / "log", names)
     following = asyncio.create_task(follower.run())
     try:
         await stop

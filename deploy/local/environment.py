@@ -15,6 +15,38 @@ _INHERITED: Final = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "SSL_CERT
 # The administrator's addresses of given servers; a service gets its own login instead.
 _WITHHELD: Final = frozenset({*VARIABLES, "FANGATE_MANAGEMENT_URL", "FANGATE_SERVERS"})
 
+_REPLICAS_MAX: Final = 8
+
+
+class SettingError(Exception):
+    """A setting of the launcher makes no sense; the message names it."""
+
+
+def instances(environ: Mapping[str, str]) -> list[str]:
+    """The processes to start, in order: `sessions`, and `sessions-2` where `FANGATE_REPLICAS_SESSIONS` says 2, and so on.
+
+    Edges beside each other (`FANGATE_EDGE_PROCESSES`) share the public port. Raises SettingError.
+    """
+    names: list[str] = []
+    for service in SERVICES:
+        variable = "FANGATE_EDGE_PROCESSES" if service == "edge" else f"FANGATE_REPLICAS_{service.upper()}"
+        count = 1 if service == "sandbox" else number(environ, variable, default=1, largest=_REPLICAS_MAX)
+        names += [service if number == 1 else f"{service}-{number}" for number in range(1, count + 1)]
+    return names
+
+
+def number(environ: Mapping[str, str], variable: str, *, default: int, largest: int) -> int:
+    """A setting of the launcher, from 1 to `largest`. Raises SettingError naming it."""
+    text = environ.get(variable, str(default))
+    if not text.isascii() or not text.isdigit() or not 1 <= int(text) <= largest:
+        raise SettingError(f"{variable}: expected a number from 1 to {largest}")
+    return int(text)
+
+
+def service_of(instance: str) -> str:
+    """`sessions` of `sessions-2`."""
+    return instance.partition("-")[0]
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Environment:
@@ -39,23 +71,24 @@ class Environment:
     def sandbox_url(self) -> str:
         return f"http://127.0.0.1:{self.sandbox_port}"
 
-    def admin_url(self, service: str) -> str:
-        return f"http://127.0.0.1:{self.admin_ports[service]}"
+    def admin_url(self, instance: str) -> str:
+        return f"http://127.0.0.1:{self.admin_ports[instance]}"
 
     @property
     def admin_urls(self) -> str:
         """`service=url` pairs with commas between them."""
-        return ",".join(f"{service}={self.admin_url(service)}" for service in self.admin_ports)
+        return ",".join(f"{instance}={self.admin_url(instance)}" for instance in self.admin_ports)
 
-    def of(self, service: str) -> dict[str, str]:
-        """The whole environment of one process of `service`."""
+    def of(self, instance: str) -> dict[str, str]:
+        """The whole environment of one process."""
         inherited = {name: os.environ[name] for name in _INHERITED if name in os.environ}
         # What a person set for one run (FANGATE_LOG_LEVEL=debug make run) passes through, under what we set ourselves.
         passed = {k: v for k, v in os.environ.items() if k.startswith("FANGATE_") and k not in _WITHHELD}
-        return {**inherited, "PYTHONUNBUFFERED": "1", **passed, **self._settings(service)}
+        return {**inherited, "PYTHONUNBUFFERED": "1", **passed, **self._settings(instance)}
 
-    def _settings(self, service: str) -> dict[str, str]:
-        settings = {"FANGATE_ENV": self.env, "FANGATE_ADMIN_PORT": str(self.admin_ports[service])}
+    def _settings(self, instance: str) -> dict[str, str]:
+        service = service_of(instance)
+        settings = {"FANGATE_ENV": self.env, "FANGATE_ADMIN_PORT": str(self.admin_ports[instance])}
         if service != "sandbox":
             settings["FANGATE_AMQP_URL"] = self.amqp_url(service)
         if service in STATEFUL:
@@ -69,6 +102,8 @@ class Environment:
         if service in {"edge", "sandbox"}:
             port = self.port if service == "edge" else self.sandbox_port
             settings |= {f"FANGATE_PORT_{service.upper()}": str(port), "FANGATE_HOST": "127.0.0.1"}
+        if service == "edge":
+            settings["FANGATE_REPLICAS_EDGE"] = str(sum(service_of(name) == "edge" for name in self.admin_ports))
         return settings
 
     def for_migration(self, owner_dsn: str) -> dict[str, str]:
@@ -92,7 +127,7 @@ class Environment:
             "FANGATE_SANDBOX_URL": self.sandbox_url,
             "FANGATE_PORT_EDGE": str(self.port),
             "FANGATE_PORT_SANDBOX": str(self.sandbox_port),
-            **{f"FANGATE_ADMIN_PORT_{name.upper()}": str(port) for name, port in self.admin_ports.items()},
+            **{f"FANGATE_ADMIN_PORT_{name.upper()}": str(self.admin_ports[name]) for name in SERVICES},
         }
         return env_file(lines)
 

@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any, Final
 
+from deploy.local.children import ChildFailedError
 from deploy.local.commands import run_command
 from deploy.local.environment import Environment, env_file, read_env_file
 from deploy.local.profile import Profile, write_private
@@ -20,6 +21,7 @@ MEMORY: Final = "seed.json"
 DEMO_EMAIL: Final = "demo@sandbox.test"
 DEMO_PASSWORD: Final = "sandbox-demo-password"  # noqa: S105 (of the sandbox platform, written in its documentation)
 TOPUP_CREDITS: Final = 10_000
+_PROJECTION_LOOKS: Final = 30  # each takes the better part of a second
 _LIMITED_ROLE: Final = "no-messages"
 _KEYS: Final = {
     "FANGATE_API_KEY": ("owner", "demo"),
@@ -67,11 +69,22 @@ class Seed:
     async def _credits(self) -> None:
         if "subscription" not in self._made:
             await self._run("billing", "subscription", "start", "--org", self._made["org_id"], "--plan", "scale")
+            await self._until_callers_know()
             self._remember(subscription="scale")
         if "topup" not in self._made:
             amount = ("--credits", str(TOPUP_CREDITS), "--kind", "topup", "--memo", "demo")
             await self._run("billing", "grant", "--org", self._made["org_id"], *amount)
             self._remember(topup=str(TOPUP_CREDITS))
+
+    async def _until_callers_know(self) -> None:
+        """A plan reaches the side that admits callers as an event: before that, a call would be told that there is none."""
+        for _ in range(_PROJECTION_LOOKS):
+            shown = await self._run("auth", "org", "show", self._made["org_id"])
+            if shown["subscription"] == "active":
+                return
+        raise ChildFailedError(
+            "the demo organization's plan did not reach auth; see .run/dev/log/auth.log and billing.log"
+        )
 
     async def _model(self) -> None:
         if "model_id" in self._made:

@@ -13,7 +13,7 @@ from typing import Final
 import aiohttp
 
 from deploy.local.children import Child, ChildFailedError
-from deploy.local.environment import Environment
+from deploy.local.environment import Environment, service_of
 from deploy.local.profile import ROOT
 from deploy.local.readiness import READY_SECONDS_MAX, until_ready
 
@@ -79,13 +79,9 @@ class Services:
             del self._children[name]
         self._changed()
 
-    def kill_all(self) -> None:
-        """No drain, no waiting: the second Ctrl-C."""
-        for child in self._children.values():
-            child.send(signal.SIGKILL, group=True)
-
     def _spawn(self, name: str) -> None:
-        command = [sys.executable, "-m", _MODULES.get(name, f"services.{name}")]
+        service = service_of(name)
+        command = [sys.executable, "-m", _MODULES.get(service, f"services.{service}")]
         log = self._logs / f"{name}.log"
         self._children[name] = Child.spawn(name, command, env=self.environment.of(name), log=log, cwd=ROOT)
         self._changed()

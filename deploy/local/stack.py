@@ -14,8 +14,8 @@ from urllib.parse import quote, urlsplit, urlunsplit
 import asyncpg
 
 from deploy.local import ports
-from deploy.local.children import Identity, signal_if_alive, started_at
-from deploy.local.environment import SERVICES, Environment
+from deploy.local.children import Child, Identity, signal_if_alive, started_at
+from deploy.local.environment import Environment, instances, number, service_of
 from deploy.local.given import GivenServers, given_endpoints
 from deploy.local.management import Management
 from deploy.local.profile import ROOT, Profile, write_private
@@ -26,6 +26,7 @@ from libs.common.bus.topology import USERS, definitions
 
 PORT: Final = 8080  # of the public edge, if nobody has it
 ADMIN_PORT: Final = 9090  # of the first admin listener; the others follow
+PORT_MAX: Final = 65_535
 _LEFTOVER_LOOKS: Final = 200  # 10 s for what was killed to be gone
 _MIGRATE_SECONDS_MAX: Final = 120.0
 
@@ -71,9 +72,10 @@ class Stack:
         services = Services(environment, self._log_folder(), say=self._say, changed=self._remember_processes)
         self._services = services
         started = time.monotonic()
-        await services.start(SERVICES[:-1])
-        await services.start(SERVICES[-1:])
-        self._said(", ".join(SERVICES), started)
+        edges = [name for name in environment.admin_ports if service_of(name) == "edge"]
+        await services.start([name for name in environment.admin_ports if name not in edges])
+        await services.start(edges)
+        self._said(", ".join(environment.admin_ports), started)
 
         started = time.monotonic()
         demo_env = self._profile.run / "demo.env"
@@ -84,6 +86,8 @@ class Stack:
 
     async def stop(self) -> None:
         """Drain and end everything, in reverse order."""
+        if self._processes():
+            self._say("stopping: services drain first, then the servers; Ctrl-C again kills")
         self._profile.remember(phase="stopping")
         if self._services is not None:
             await self._services.stop()
@@ -93,21 +97,18 @@ class Stack:
 
     def kill_all(self) -> None:
         """At once, without asking."""
-        if self._services is not None:
-            self._services.kill_all()
-        if self._servers is not None:
-            for child in self._servers.children:
-                child.send(signal.SIGKILL, group=True)
+        for child in self._processes():
+            child.send(signal.SIGKILL, group=True)
 
     def _make_environment(self, servers: Servers, place: str) -> Environment:
         profile, endpoints = self._profile, servers.endpoints
-        port = ports.next_free(int(os.environ.get("FANGATE_PORT", PORT)))
+        port = ports.next_free(number(os.environ, "FANGATE_PORT", default=PORT, largest=PORT_MAX))
         (sandbox_port,) = ports.pick(1, wanted=[profile.ports().get("sandbox", 0)])
         profile.remember_ports(sandbox=sandbox_port)
+        first = number(os.environ, "FANGATE_ADMIN_PORT", default=ADMIN_PORT, largest=PORT_MAX)
         admin_ports: dict[str, int] = {}
-        first = int(os.environ.get("FANGATE_ADMIN_PORT", ADMIN_PORT))
-        for service in SERVICES:
-            admin_ports[service] = ports.next_free(first, taken=[port, *admin_ports.values()])
+        for name in instances(os.environ):
+            admin_ports[name] = ports.next_free(first, taken=[port, *admin_ports.values()])
 
         def postgres_dsn(service: str) -> str:
             login = f"{service}_app:{profile.secret(f'postgres_{service}', bytes_count=16)}"
@@ -161,9 +162,12 @@ class Stack:
             await asyncio.sleep(0.05)
 
     def _remember_processes(self) -> None:
-        children = [] if self._servers is None else list(self._servers.children)
-        children += [] if self._services is None else self._services.children
-        self._profile.remember_processes((child.name, child.identity) for child in children)
+        self._profile.remember_processes((child.name, child.identity) for child in self._processes())
+
+    def _processes(self) -> list[Child]:
+        servers = [] if self._servers is None else self._servers.children
+        services = [] if self._services is None else self._services.children
+        return [*servers, *services]
 
     def _log_folder(self) -> Path:
         return self._profile.folder / "log"

@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -20,7 +21,7 @@ def say(text: str) -> None:
 class LogFollower:
     """Prints what is appended to the log files of a folder, JSON lines in short."""
 
-    def __init__(self, folder: Path, names: tuple[str, ...]) -> None:
+    def __init__(self, folder: Path, names: Sequence[str]) -> None:
         self._files = {name: folder / f"{name}.log" for name in names}
         self._colours = {name: _COLOURS[i % len(_COLOURS)] for i, name in enumerate(names)}
         self._offsets = {name: _size(file) for name, file in self._files.items()}
