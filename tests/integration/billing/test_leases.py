@@ -1,7 +1,7 @@
 """Leases on real Postgres and Redis: opened, grown, recalled, closed and made final."""
 
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 
 import pytest
 
@@ -18,12 +18,6 @@ from services.billing.domain.errors import (
 )
 from tests.support.billing import Billing, a_billing, a_usage, recorded
 from tests.support.servers import OwnRedis, TestDatabase
-
-
-@pytest.fixture
-async def billing(database: TestDatabase, redis_url: str) -> AsyncIterator[Billing]:
-    async with a_billing(database, redis_url) as one:
-        yield one
 
 
 async def test_the_first_lease_takes_a_slab_and_shows_what_is_left(billing: Billing) -> None:
