@@ -26,7 +26,7 @@ VOIDS_MAX: Final = 100_000  # ids not yet voided; beyond, the oldest are dropped
 VOID_PAUSE_SECONDS: Final = (0.2, 5.0)  # first and longest pause while the bus is away
 
 RECORDS = Counter("fangate_usage_records_total", "Usage records by what the broker said", ["outcome"])
-VOIDED = Counter("fangate_usage_voided_total", "Calls whose debit is undone because its record was never confirmed")
+VOIDED = Counter("fangate_usage_voids_total", "Calls whose debit is undone because its record was never confirmed")
 VOIDS_LOST = Counter(
     "fangate_usage_voids_lost_total", "Voids dropped from memory: their debits stand, unless leases ended"
 )
