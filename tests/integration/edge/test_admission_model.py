@@ -4,13 +4,14 @@ The script reads the time in one line; here that line reads two more arguments i
 on the real server.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
 import pytest
 import redis
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
 
@@ -220,14 +221,14 @@ class Admissions(RuleBasedStateMachine):
         return self.client.eval(text, len(names), *names, *arguments)
 
 
-def check(servers: Servers, text: str) -> None:
+def check(servers: Servers, text: str, phases: Sequence[Phase] = tuple(Phase)) -> None:
     with redis.Redis.from_url(servers.redis_url, decode_responses=True) as client:
         Admissions.client, Admissions.text = client, text
         run_state_machine_as_test(
             Admissions,
             settings=settings(
                 max_examples=120, stateful_step_count=40, deadline=None, suppress_health_check=list(HealthCheck),
-                database=None,
+                database=None, phases=phases,
             ),
         )  # fmt: skip
 
@@ -240,12 +241,11 @@ def test_the_script_does_what_the_model_says(servers: Servers) -> None:
     ("line", "mutant"),
     [
         ("+ mc + 1 > tonumber(ARGV[2])", "+ mc > tonumber(ARGV[2])"),
-        ("ms < tonumber(l[3])", "ms <= tonumber(l[3])"),
-        ("elseif smi == mi - 1 then", "else"),
+        ("live and avail >= cost", "live and avail + 1 >= cost"),
     ],
 )
 def test_the_model_finds_mutants(servers: Servers, line: str, mutant: str) -> None:
     assert line in CLOCKED
     with pytest.raises(BaseException) as caught:
-        check(servers, CLOCKED.replace(line, mutant))
-    assert caught.group_contains(AssertionError) or isinstance(caught.value, AssertionError)
+        check(servers, CLOCKED.replace(line, mutant), phases=(Phase.generate,))
+    assert isinstance(caught.value, AssertionError) or caught.group_contains(AssertionError)
