@@ -55,7 +55,6 @@ class MemoryWorld:
     async def bus(self, service: str, **options: Any) -> Bus:
         options.pop("reply", None)
         bus = MemoryBus(service, self.broker, **options)
-        await bus.open()
         self._buses.append(bus)
         return bus
 

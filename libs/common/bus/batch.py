@@ -12,6 +12,7 @@ from typing import Any, Final
 from libs.common.bus import metrics
 from libs.common.bus.consumer import Consumer, Rejected, known_type, open_delivery
 from libs.common.bus.errors import BUS_ERRORS
+from libs.common.bus.incoming import Incoming
 from libs.common.bus.jobs import Carrier, Sleep
 from libs.common.bus.publisher import BusPublisher
 from libs.common.bus.transport import Delivery
@@ -29,7 +30,7 @@ Opened = tuple[Delivery, Any, Context]
 
 
 class BatchWorker:
-    """One task that collects and handles what `deliver` is given."""
+    """One task that collects and handles what comes in."""
 
     def __init__(
         self, consumer: Consumer, publisher: BusPublisher, *, service: str, sleep: Sleep = asyncio.sleep
@@ -38,23 +39,15 @@ class BatchWorker:
         self._service = service
         self._sleep = sleep
         self._carrier = Carrier(consumer, publisher, service=service, sleep=sleep)
-        self._waiting: asyncio.Queue[Delivery | None] = asyncio.Queue()  # bounded by the prefetch
+        self.incoming = Incoming(consumer.queue)
         self._sizes = metrics.BATCH_SIZE.labels(consumer.queue)
         self._seconds = metrics.BATCH_SECONDS.labels(consumer.queue)
         self._busy = False
-        self.delivered = 0
 
     @property
     def is_idle(self) -> bool:
         """Nothing in hand."""
-        return not self._busy and self._waiting.empty()
-
-    def deliver(self, delivery: Delivery) -> None:
-        """Take a message; never blocks."""
-        self.delivered += 1
-        if delivery.redelivered:
-            metrics.REDELIVERED.labels(self._consumer.queue).inc()
-        self._waiting.put_nowait(delivery)
+        return not self._busy and self.incoming.is_empty
 
     def tasks(self) -> list[Callable[[], Awaitable[None]]]:
         """The loop to run."""
@@ -63,14 +56,10 @@ class BatchWorker:
     async def give_back(self) -> None:
         """For a drain, after the subscription stopped: return what no batch took, and let the loop end."""
         self._carrier.closing = True
-        while not self._waiting.empty():
-            delivery = self._waiting.get_nowait()
-            if delivery is not None and not delivery.receipt.is_stale():
-                await delivery.receipt.give_back()
-        self._waiting.put_nowait(None)
+        await self.incoming.close(1)
 
     async def _work(self) -> None:
-        while (first := await self._waiting.get()) is not None:
+        while (first := await self.incoming.get()) is not None:
             self._busy = True
             try:
                 deliveries, is_last = await self._collect(first)
@@ -92,13 +81,13 @@ class BatchWorker:
         end = loop.time() + self._consumer.wait_s
         while len(deliveries) < self._consumer.size:
             try:
-                delivery = self._waiting.get_nowait()
+                delivery = self.incoming.get_nowait()
             except asyncio.QueueEmpty:
                 if (left_s := end - loop.time()) <= 0:
                     break
                 try:
                     async with asyncio.timeout(left_s):
-                        delivery = await self._waiting.get()
+                        delivery = await self.incoming.get()
                 except TimeoutError:
                     break
             if delivery is None:

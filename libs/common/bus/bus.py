@@ -10,11 +10,12 @@ from libs.common.bus.batch import BatchWorker
 from libs.common.bus.connection import AmqpTransport
 from libs.common.bus.consumer import Consumer, Mode
 from libs.common.bus.errors import BUS_ERRORS, BusError, ConsumerStuck
+from libs.common.bus.incoming import Incoming
 from libs.common.bus.jobs import JobWorkers, Sleep
 from libs.common.bus.publisher import Breaker, BusPublisher
 from libs.common.bus.rpc import PENDING_MAX, PENDING_PER_ORG_MAX, RpcClient
 from libs.common.bus.rpc_server import RpcServer
-from libs.common.bus.transport import Delivery, Subscription, Transport
+from libs.common.bus.transport import Subscription, Transport
 from libs.common.clock import Clock, SystemClock
 from libs.common.contracts.envelope import Message
 from libs.common.telemetry.log import logger
@@ -28,11 +29,10 @@ log = logger(__name__)
 class Worker(Protocol):
     """What handles the deliveries of one consumer."""
 
-    delivered: int
+    incoming: Incoming
 
     @property
     def is_idle(self) -> bool: ...
-    def deliver(self, delivery: Delivery) -> None: ...
     def tasks(self) -> list[Callable[[], Awaitable[None]]]: ...
     async def give_back(self) -> None: ...
 
@@ -64,13 +64,7 @@ class Bus:
     ) -> Self:  # fmt: skip
         """Connect to RabbitMQ, waiting up to 30 s for it. `reply` is `direct` or `queue`. Raises BusError."""
         transport = await AmqpTransport.open(url, service=service, reply=reply)
-        bus = cls(transport, service=service, pending_max=pending_max, pending_per_org_max=pending_per_org_max)
-        await bus.open()
-        return bus
-
-    async def open(self) -> None:
-        """Listen for answers; `connect` does it."""
-        await self._rpc.start()
+        return cls(transport, service=service, pending_max=pending_max, pending_per_org_max=pending_per_org_max)
 
     async def call(
         self, request: Message, *, org_id: uuid.UUID | None, deadline_ms: int, blob: bytes = b"", traceparent: str = ""
@@ -89,7 +83,7 @@ class Bus:
             for loop in worker.tasks():
                 self._spawn(loop)
             subscription = await self._transport.consume(
-                consumer.queue, prefetch=consumer.prefetch, deliver=worker.deliver
+                consumer.queue, prefetch=consumer.prefetch, deliver=worker.incoming.put
             )
             self._started.append((worker, subscription, consumer))
 
@@ -129,8 +123,8 @@ class Bus:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(asyncio.shield(self._failed), WATCH_EVERY_S)
             for worker, subscription, consumer in self._started:
-                moved = seen.get(consumer.queue) != worker.delivered
-                seen[consumer.queue] = worker.delivered
+                moved = seen.get(consumer.queue) != worker.incoming.count
+                seen[consumer.queue] = worker.incoming.count
                 if moved or not worker.is_idle or not await self._something_waits(subscription):
                     looks[consumer.queue] = 0
                     continue

@@ -6,16 +6,19 @@ At least once: a message is acked after its effect, or after the copy that carri
 import asyncio
 import random
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
+from functools import partial
 from typing import Final
 
 from libs.common.bus import metrics
 from libs.common.bus.consumer import Consumer, Rejected, known_type, open_delivery
 from libs.common.bus.errors import BUS_ERRORS
+from libs.common.bus.incoming import Incoming
 from libs.common.bus.publisher import BusPublisher
 from libs.common.bus.retry import Dead, copy_for_later, dead_letter, decide
 from libs.common.bus.transport import Delivery, Parcel
 from libs.common.contracts.envelope import Context, Message
+from libs.common.contracts.registry import REGISTRY
 from libs.common.errors import Permanent, RetryAfter, Transient, Unavailable
 from libs.common.telemetry.log import logger
 from libs.common.telemetry.trace import current_traceparent
@@ -29,7 +32,7 @@ COPY_TIMEOUT_S: Final = 5.0
 COPY_PAUSE_S: Final = (0.5, 5.0)  # first and longest pause while the broker takes no copy
 
 log = logger(__name__)
-Sleep = Callable[[float], Awaitable[None]]
+Sleep = Callable[[float], Coroutine[None, None, None]]
 
 
 class Carrier:
@@ -80,7 +83,7 @@ class Carrier:
 
 
 class JobWorkers:
-    """`consumer.workers` tasks that handle what `deliver` is given."""
+    """`consumer.workers` tasks that handle what comes in."""
 
     def __init__(
         self, consumer: Consumer, publisher: BusPublisher, *, service: str, sleep: Sleep = asyncio.sleep
@@ -89,51 +92,37 @@ class JobWorkers:
         self._service = service
         self._sleep = sleep
         self._carrier = Carrier(consumer, publisher, service=service, sleep=sleep)
-        self._waiting: asyncio.Queue[Delivery | None] = asyncio.Queue()  # bounded by the prefetch
+        self.incoming = Incoming(consumer.queue)
         self._released = asyncio.Event()  # set while the brake is off
         self._released.set()
         self._failures = 0
         self._in_hand = metrics.IN_FLIGHT.labels(consumer.queue)
         self._seconds = metrics.HANDLE_SECONDS.labels(consumer.queue)
         self._brake = metrics.BRAKE.labels(consumer.queue)
-        self.delivered = 0
+        self._in_hand_count = 0
 
     @property
     def is_idle(self) -> bool:
         """Nothing in hand."""
-        return self._in_hand_count == 0 and self._waiting.empty()
-
-    _in_hand_count = 0
-
-    def deliver(self, delivery: Delivery) -> None:
-        """Take a message; never blocks."""
-        self.delivered += 1
-        if delivery.redelivered:
-            metrics.REDELIVERED.labels(self._consumer.queue).inc()
-        self._waiting.put_nowait(delivery)
+        return self._in_hand_count == 0 and self.incoming.is_empty
 
     def tasks(self) -> list[Callable[[], Awaitable[None]]]:
         """The loops to run."""
-        return [lambda number=number: self._work(number) for number in range(self._consumer.workers)]  # type: ignore[misc]
+        return [partial(self._work, number) for number in range(self._consumer.workers)]
 
     async def give_back(self) -> None:
         """For a drain, after the subscription stopped: return what no worker began, and let the workers end."""
         self._carrier.closing = True
         self._released.set()
-        while not self._waiting.empty():
-            delivery = self._waiting.get_nowait()
-            if delivery is not None and not delivery.receipt.is_stale():
-                await delivery.receipt.give_back()
-        for _ in range(self._consumer.workers):
-            self._waiting.put_nowait(None)
+        await self.incoming.close(self._consumer.workers)
 
     async def _work(self, number: int) -> None:
         while True:
             if number > 0:
                 await self._released.wait()
             elif not self._released.is_set():
-                await self._sleep(BRAKE_PAUSE_S)
-            delivery = await self._waiting.get()
+                await self._pause(BRAKE_PAUSE_S)
+            delivery = await self.incoming.get()
             if delivery is None:
                 return
             self._in_hand_count += 1
@@ -149,6 +138,15 @@ class JobWorkers:
                 self._in_hand_count -= 1
                 self._in_hand.dec()
             metrics.HANDLED.labels(self._consumer.queue, _label(delivery), outcome).inc()
+
+    async def _pause(self, seconds: float) -> None:
+        """Sleep, but not through a release: a drain must not wait for the brake."""
+        either = {asyncio.ensure_future(self._sleep(seconds)), asyncio.ensure_future(self._released.wait())}
+        try:
+            await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in either:
+                task.cancel()
 
     async def _settle(self, delivery: Delivery) -> str:
         # Stale first: the broker has given it to somebody else by now, handling it would only double the work.
@@ -221,6 +219,4 @@ def _attempt(delivery: Delivery) -> int:
 
 def _label(delivery: Delivery) -> str:
     """The type as a metric's label: never what a stranger made up."""
-    from libs.common.contracts.registry import REGISTRY
-
     return delivery.type if REGISTRY.by_name(delivery.type) else "unknown"

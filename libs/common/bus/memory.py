@@ -204,6 +204,7 @@ class MemoryTransport:
         self.failures: deque[tuple[type[Refused | Unconfirmed], bool]] = deque()
         self._address = f"answers.{service}.{uuid.uuid4().hex}"
         self._lost: Callable[[], None] = lambda: None
+        self._is_closed = False
 
     async def send(self, parcel: Parcel, *, timeout_s: float) -> None:  # noqa: ARG002 - memory answers at once
         await asyncio.sleep(0)  # like the real one, never done at once
@@ -250,10 +251,11 @@ class MemoryTransport:
         return subscription
 
     async def check(self) -> None:
-        if self.broker.listeners.get(self._address) is None:
+        if self._is_closed:
             raise BusError("closed")
 
     async def close(self) -> None:
+        self._is_closed = True
         self.broker.listeners.pop(self._address, None)
         for subscription in self.subscriptions:
             subscription.cut()
@@ -269,7 +271,6 @@ class MemoryBus(Bus):
         self.broker = broker or MemoryBroker()
         self.transport = MemoryTransport(self.broker, service)
         super().__init__(self.transport, service=service, clock=clock, sleep=self.broker.sleep, **bounds)
-        self._is_open = False
 
     @property
     def sent(self) -> list[Parcel]:
@@ -284,12 +285,6 @@ class MemoryBus(Bus):
     def fail_next(self, error: type[Refused | Unconfirmed], *, times: int = 1, arrives: bool = False) -> None:
         """Let the next publishes fail; an `Unconfirmed` one arrives or not."""
         self.transport.failures.extend([(error, arrives)] * times)
-
-    async def call(self, request: Message, **options: Any) -> tuple[Message, bytes]:
-        if not self._is_open:
-            self._is_open = True
-            await self.open()
-        return await super().call(request, **options)
 
     async def settle(self, timeout_s: float = SETTLE_TIMEOUT_S) -> None:
         """Wait until everything published is handled."""

@@ -14,7 +14,7 @@ import msgspec
 
 from libs.common.bus import metrics
 from libs.common.bus.consumer import decode_struct
-from libs.common.bus.errors import BusError
+from libs.common.bus.errors import BUS_ERRORS, BusError
 from libs.common.bus.frames import (
     CALLS_MAX,
     GROUP_BYTES_MAX,
@@ -39,6 +39,7 @@ from libs.common.telemetry.log import logger
 PENDING_MAX: Final = 512  # of one process: more would only queue up behind the workers until their deadlines
 PENDING_PER_ORG_MAX: Final = 256  # half of it: one organization cannot starve the others
 SENDING_MAX: Final = 4  # framed messages on their way to a confirm; meanwhile further calls gather for the next one
+LISTEN_TIMEOUT_S: Final = 2.0  # once per process
 CONFIRM_TIMEOUT_S: Final = 5.0  # then the outcome is unknown and the wait for the answer goes on
 
 log = logger(__name__)
@@ -67,7 +68,7 @@ class _Pending:
 
 
 class RpcClient:
-    """Makes calls over one transport. `start` before the first one."""
+    """Makes calls over one transport. Listens for answers from the first one on: most services never call."""
 
     def __init__(
         self, transport: Transport, breaker: Breaker, *, clock: Clock, pending_max: int = PENDING_MAX,
@@ -84,10 +85,20 @@ class RpcClient:
         self._sending = 0
         self._flush_is_due = False
         self._tasks: set[asyncio.Task[None]] = set()
+        self._is_listening = False
+        self._listen_lock = asyncio.Lock()
 
     async def start(self) -> None:
-        """Begin to listen for answers."""
-        await self._transport.listen(deliver=self._on_answer, lost=self._on_lost)
+        """Begin to listen for answers. Raises `Refused` when there is no connection."""
+        async with self._listen_lock:
+            if self._is_listening:
+                return
+            try:
+                async with asyncio.timeout(LISTEN_TIMEOUT_S):
+                    await self._transport.listen(deliver=self._on_answer, lost=self._on_lost)
+            except BUS_ERRORS as exc:
+                raise Refused(detail=f"answers cannot be taken: {exc!r}") from exc
+            self._is_listening = True
 
     async def call(
         self, request: Message, *, org_id: uuid.UUID | None, deadline_ms: int, blob: bytes = b"", traceparent: str = ""
@@ -103,6 +114,8 @@ class RpcClient:
         raw = msgspec.json.encode(request)
         if len(raw) + len(blob) > entry.body_bytes_max:
             raise ValueError(f"{entry.name}: {len(raw) + len(blob)} bytes, at most {entry.body_bytes_max} are allowed")
+        if not self._is_listening:
+            await self.start()
         call_id = uuid7()
         pending = self._admit(call_id, entry, org_id, deadline_ms)
         outcome = "cancelled"

@@ -15,6 +15,7 @@ from libs.common.bus import metrics
 from libs.common.bus.consumer import Consumer, Rejected, Reply, decode_struct, known_type, open_delivery
 from libs.common.bus.errors import BUS_ERRORS
 from libs.common.bus.frames import AnswerHead, BadFrames, decode_call, encode_head, group, pack, unpack
+from libs.common.bus.incoming import Incoming
 from libs.common.bus.transport import BLOB, JSON, STRUCT_HEADER, STRUCT_HEADER_BYTES_MAX, Delivery, Parcel, Transport
 from libs.common.clock import Clock
 from libs.common.contracts.envelope import Context, Message, RpcFailure
@@ -45,33 +46,25 @@ _Answer = tuple[bytes, bytes, _Request]  # head, blob, what it answers
 
 
 class RpcServer:
-    """Answers the calls that `deliver` is given."""
+    """Answers the calls that come in."""
 
     def __init__(self, consumer: Consumer, transport: Transport, *, service: str, clock: Clock) -> None:
         self._consumer = consumer
         self._transport = transport
         self._service = service
         self._clock = clock
-        self._waiting: asyncio.Queue[Delivery | None] = asyncio.Queue()  # bounded by the prefetch
+        self.incoming = Incoming(consumer.queue)
         self._running: set[asyncio.Task[None]] = set()  # framed calls and answers; bounded by prefetch x CALLS_MAX
         self._answers: dict[tuple[str, str], list[_Answer]] = {}  # by caller and type
         self._in_hand = metrics.IN_FLIGHT.labels(consumer.queue)
         self._seconds = metrics.HANDLE_SECONDS.labels(consumer.queue)
         self._queue_wait = metrics.QUEUE_WAIT_SECONDS.labels(consumer.queue)
         self._unframed = 0
-        self.delivered = 0
 
     @property
     def is_idle(self) -> bool:
         """Nothing in hand."""
-        return self._unframed == 0 and not self._running and self._waiting.empty()
-
-    def deliver(self, delivery: Delivery) -> None:
-        """Take a message; never blocks."""
-        self.delivered += 1
-        if delivery.redelivered:
-            metrics.REDELIVERED.labels(self._consumer.queue).inc()
-        self._waiting.put_nowait(delivery)
+        return self._unframed == 0 and not self._running and self.incoming.is_empty
 
     def tasks(self) -> list[Callable[[], Awaitable[None]]]:
         """The loops to run."""
@@ -79,15 +72,10 @@ class RpcServer:
 
     async def give_back(self) -> None:
         """For a drain, after the subscription stopped: return what nobody began, and let the workers end."""
-        while not self._waiting.empty():
-            delivery = self._waiting.get_nowait()
-            if delivery is not None and not delivery.receipt.is_stale():
-                await delivery.receipt.give_back()
-        for _ in range(self._consumer.workers):
-            self._waiting.put_nowait(None)
+        await self.incoming.close(self._consumer.workers)
 
     async def _work(self) -> None:
-        while (delivery := await self._waiting.get()) is not None:
+        while (delivery := await self.incoming.get()) is not None:
             self._unframed += 1
             try:
                 await self._take(delivery)

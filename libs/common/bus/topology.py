@@ -179,8 +179,9 @@ class User(msgspec.Struct, frozen=True, kw_only=True):
 _WORKER_WRITE: Final = r"^(commands|events|retry\..*|dead|amq\.default)$"
 
 
-def _worker(name: str, commands: str = "") -> User:
+def _worker(name: str, commands: str = "", *, configure: str = "^$") -> User:
     return User(
+        configure=configure,
         write=_WORKER_WRITE,
         read=rf"^{name}\.",
         events_write=rf"^{name}\.",
@@ -199,7 +200,8 @@ USERS: Final = {
     "auth": _worker("auth"),
     "billing": _worker("billing"),
     "sessions": _worker("sessions"),
-    "takedowns": _worker("takedowns", r"^(takedowns\.job|billing\.(rpc|job))\."),
+    # It calls too: with FANGATE_BUS_REPLY=queue its answers come by a queue of its own.
+    "takedowns": _worker("takedowns", r"^(takedowns\.job|billing\.(rpc|job))\.", configure=r"^takedowns\.reply\."),
     # The operator's tools read dead letters and put them back where they came from.
     "operator": User(write=r"^(dead|amq\.default)$", read=r"^.*\.dead$", tags="monitoring"),
 }

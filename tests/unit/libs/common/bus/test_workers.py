@@ -210,7 +210,6 @@ async def test_a_worker_that_dies_is_noticed(monkeypatch: pytest.MonkeyPatch) ->
 
     watch = asyncio.ensure_future(bus.run())
     await asyncio.sleep(0)
-    await bus.open()
     await bus.check()
 
     async def die() -> None:
