@@ -92,7 +92,7 @@ class Admissions(RuleBasedStateMachine):
         self.av = max(av, self.av or 0)
         assert self.run(AV, self.names[:1], av) == self.av
 
-    @rule(amount=st.integers(1, 12), life_ms=st.integers(1, 90_000), rest=st.integers(0, 5), low=st.integers(0, 4))
+    @rule(amount=st.integers(1, 6), life_ms=st.integers(1, 900_000), rest=st.integers(0, 5), low=st.integers(0, 4))
     def billing_installs(self, amount: int, life_ms: int, rest: int, low: int) -> None:
         is_new = self.lease is None or self.now_ms >= self.lease.until_ms
         if is_new:
@@ -134,15 +134,15 @@ class Admissions(RuleBasedStateMachine):
 
     @rule(
         cost=st.integers(0, 3),
-        per_minute=st.integers(0, 8),
-        per_day=st.integers(0, 20),
+        per_minute=st.one_of(st.just(1_000), st.integers(0, 8)),
+        per_day=st.one_of(st.just(1_000), st.integers(0, 20)),
         per_key=st.sampled_from([0, 1, 4]),
         version=st.integers(1, 4),
         counts=st.sampled_from([True, True, True, False]),
     )
     def a_call(self, cost: int, per_minute: int, per_day: int, per_key: int, version: int, counts: bool) -> None:
         self.calls += 1
-        version = version if self.calls % 4 == 0 else self.av or version
+        version = version if self.calls % 8 == 0 else self.av or version
         token, limits = f"t{self.calls}", Limits(per_minute, per_day, per_key)
         answer = self.run(
             self.text, self.names, version, per_minute, per_day, per_key, cost, int(counts), token, LOCK_MS, self.reign,
