@@ -75,6 +75,10 @@ def serve(profile: Profile) -> int:
 
 async def _run(profile: Profile, *, is_for_a_person: bool) -> int:
     names = instances(os.environ)  # before anything starts: it may be refused
+    if os.environ.get("FANGATE_SERVERS", "native") != "native":
+        raise SettingError(
+            "FANGATE_SERVERS: `native` is all there is; servers of your own are given by their addresses"
+        )
     profile.open()
     stack = Stack(profile, say)
     interrupted = _on_signals(stack)

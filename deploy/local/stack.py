@@ -86,7 +86,8 @@ class Stack:
 
     async def stop(self) -> None:
         """Drain and end everything, in reverse order."""
-        if self._processes():
+        has_started = bool(self._processes())
+        if has_started:
             self._say("stopping: services drain first, then the servers; Ctrl-C again kills")
         self._profile.remember(phase="stopping")
         if self._services is not None:
@@ -94,6 +95,8 @@ class Stack:
         if self._servers is not None:
             await self._servers.stop()
         self._profile.remember(phase="stopped", processes=[], launcher=None)
+        if has_started:
+            self._say("stopped")
 
     def kill_all(self) -> None:
         """At once, without asking."""
