@@ -2,7 +2,9 @@
 path, `{data, _meta}` on success, a flat body on failure.
 """
 
+import io
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
@@ -15,7 +17,7 @@ class Answer:
     """One answer, as it came over the wire."""
 
     status: int
-    headers: dict[str, str]
+    headers: Mapping[str, str]  # names in any case
     body: bytes
 
     @property
@@ -69,8 +71,9 @@ class GatewayClient:
         if body is not None:
             sent["Content-Type"] = "application/json"
         sent |= headers or {}
-        async with self._session.request(method, self._url + path, data=body, headers=sent) as response:
-            return Answer(status=response.status, headers=dict(response.headers), body=await response.read())
+        data = None if body is None else io.BytesIO(body)
+        async with self._session.request(method, self._url + path, data=data, headers=sent) as response:
+            return Answer(status=response.status, headers=response.headers, body=await response.read())
 
     async def get(self, model_id: str, path: str) -> Answer:
         return await self.call("GET", f"/api/models/{model_id}{path}")

@@ -104,7 +104,7 @@ class Stack:
 
     async def _until_projected(self, org_id: str) -> None:
         async with asyncio.timeout(SETTLE_SECONDS_MAX):
-            while await self._sql("SELECT subscription FROM auth.organizations WHERE id = $1", org_id) != "active":
+            while await self._sql("SELECT subscription FROM auth.organizations WHERE org_id = $1", org_id) != "active":
                 await asyncio.sleep(LOOK_SECONDS)
 
     async def _connect(self, org_id: str, email: str) -> dict[str, Any]:

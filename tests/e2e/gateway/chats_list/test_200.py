@@ -17,7 +17,8 @@ async def test_data_is_byte_for_byte_what_the_platform_sent(stack: Stack, organi
     assert len(sent) > 2
 
 
-async def test_the_envelope_tells_price_balance_and_headroom(stack: Stack, organization: Organization) -> None:
+async def test_the_envelope_tells_price_balance_and_headroom(stack: Stack) -> None:
+    organization = await stack.an_organization(credits=1_000)
     async with GatewayClient(stack.url, organization.key) as client:
         first = await client.get(organization.model_id, "/chats")
         second = await client.get(organization.model_id, "/chats")
