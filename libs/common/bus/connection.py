@@ -79,6 +79,15 @@ def _note_reconnect(role: str, *_: object) -> None:
     metrics.RECONNECTS.labels(role).inc()
 
 
+async def open_channel(connection: AbstractRobustConnection, *, confirms: bool) -> AbstractRobustChannel:
+    """A channel, with confirms for publishers. Raises one of BUS_ERRORS."""
+    try:
+        # Without `on_return_raises` an unroutable message returns something that looks like success.
+        return await connection.channel(publisher_confirms=confirms, on_return_raises=confirms)
+    except RuntimeError as exc:  # how aiormq says that the connection is closed
+        raise ConnectionError("the connection is closed") from exc
+
+
 class AmqpSubscription:
     """A consumer on a channel of its own, restored by aio-pika after an outage."""
 
@@ -101,9 +110,12 @@ class AmqpSubscription:
     async def waiting(self) -> int:
         async with asyncio.timeout(CHANNEL_ANSWER_S):
             # Not on the consumer's own channel: a missing queue closes the channel that asks.
-            async with self._sub.channel(publisher_confirms=False) as probe:
+            probe = await open_channel(self._sub, confirms=False)
+            try:
                 underlay = await probe.get_underlay_channel()
                 counted = await underlay.queue_declare(self._queue.name, passive=True)
+            finally:
+                await probe.close()
         return counted.message_count or 0
 
 
@@ -138,13 +150,9 @@ class AmqpTransport:
             await pub.close()
             raise
         transport = cls(pub, sub, url=url, service=service, reply=reply)
-        transport._events = transport._confirmed(await transport._confirming_channel())
-        transport._replies = await pub.channel(publisher_confirms=False)
+        transport._events = transport._confirmed(await open_channel(pub, confirms=True))
+        transport._replies = await open_channel(pub, confirms=False)
         return transport
-
-    async def _confirming_channel(self) -> AbstractRobustChannel:
-        # Without `on_return_raises` an unroutable message returns something that looks like success.
-        return await self._pub.channel(publisher_confirms=True, on_return_raises=True)
 
     def _confirmed(self, channel: AbstractRobustChannel) -> ConfirmedChannel:
         return ConfirmedChannel(channel, user=self.user, app=self._service)
@@ -177,13 +185,13 @@ class AmqpTransport:
         )
 
     async def listen(self, *, deliver: Callable[[Delivery], None], lost: Callable[[], None]) -> None:
-        channel = await self._confirming_channel()
+        channel = await open_channel(self._pub, confirms=True)
         self._calls = self._confirmed(channel)
         self._answers = AnswerChannel(channel, reply=self._reply, service=self._service, deliver=deliver, lost=lost)
         await self._answers.start()
 
     async def consume(self, queue: str, *, prefetch: int, deliver: Callable[[Delivery], None]) -> AmqpSubscription:
-        channel = await self._sub.channel(publisher_confirms=False)
+        channel = await open_channel(self._sub, confirms=False)
         await channel.set_qos(prefetch_count=prefetch, timeout=CHANNEL_ANSWER_S)
         try:
             declared = await channel.declare_queue(queue, passive=True, timeout=CHANNEL_ANSWER_S)
