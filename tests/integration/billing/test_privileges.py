@@ -108,7 +108,7 @@ async def test_the_schema_refuses_what_must_not_be(billing: Billing) -> None:
 
     async def insert(code: int, amount: int, debit: int, credit: int, lease: uuid.UUID | None = None) -> None:
         await billing.db.execute(
-            f"INSERT INTO transfers ({COLUMNS}, lease_id) VALUES ($1, 0, $2, $3, $4, $5, $6, $7)",  # noqa: S608
+            f"INSERT INTO transfers ({COLUMNS}, lease_id) VALUES ($1, 0, $2, $3, $4, $5, $6, $7)",
             uuid7(), code, amount, org_id, debit, credit, lease,
         )  # fmt: skip
 

@@ -10,6 +10,7 @@ import pytest
 
 from libs.common.bus.bus import Bus
 from libs.common.contracts import billing as contracts
+from libs.common.contracts.envelope import Message
 from libs.common.contracts.takedowns import BatchDebited
 from libs.common.contracts.wire import encode
 from libs.common.errors import RpcError
@@ -39,7 +40,7 @@ async def takedowns(broker: TestBroker) -> AsyncIterator[Bus]:
     await bus.close()
 
 
-async def ask(bus: Bus, org_id: uuid.UUID, request: contracts.Message) -> contracts.Message:
+async def ask(bus: Bus, org_id: uuid.UUID, request: Message) -> Message:
     reply, _ = await bus.call(request, org_id=org_id, deadline_ms=int(time.time() * 1000) + 5_000)
     return reply
 
