@@ -3,7 +3,7 @@
 from typing import Any, Final
 
 from services.sessions.sandbox.calls import NO_CONTENT, Answer, Call, PlatformError, not_found, page_of
-from services.sessions.sandbox.data.account import FIRST_ID, Account
+from services.sessions.sandbox.data.account import FIRST_ID, KEPT_MAX, Account
 from services.sessions.sandbox.data.fans import fan, has_fan
 from services.sessions.sandbox.data.seeded import chance, moment
 
@@ -30,10 +30,14 @@ def list_smart(account: Account, _call: Call) -> Answer:
 
 
 def create_list(account: Account, call: Call) -> Answer:
-    name = call.text("name", max_length=64)
+    """A new list called `name`; it may begin with the fans `userIds`."""
+    name, fans = call.text("name", max_length=64), _fans_of(call)
     if any(each["name"] == name for each in account.things("lists", _generated(account))):
         raise PlatformError(409, "exists", "There is a list of this name")
     made = account.create("lists", {"name": name, "id": account.next_id(), "createdAt": moment()})
+    if len(account.members) >= KEPT_MAX:
+        del account.members[next(iter(account.members))]
+    account.members[made["id"]] = (set(fans), set())
     return Answer(_counted(account, made), status=201)
 
 
@@ -44,9 +48,7 @@ def list_members(account: Account, call: Call) -> Answer:
 def add_members(account: Account, call: Call) -> Answer:
     """Add the fans `userIds` (or `fan_ids`); those already on the list stay."""
     id_ = _list_id_of(account, call)
-    fans = call.numbers("userIds") or call.numbers("fan_ids")
-    if not all(map(has_fan, fans)):
-        raise PlatformError(422, "invalid_field", "userIds must name fans")
+    fans = _fans_of(call)
     added, removed = account.members.setdefault(id_, (set(), set()))
     before = len(_members(account, id_))
     added.update(fans)
@@ -65,6 +67,13 @@ def remove_member(account: Account, call: Call) -> Answer:
     removed.add(fan_id)
     account.changed()
     return NO_CONTENT
+
+
+def _fans_of(call: Call) -> list[int]:
+    fans = call.numbers("userIds") or call.numbers("fan_ids")
+    if not all(map(has_fan, fans)):
+        raise PlatformError(422, "invalid_field", "userIds must name fans")
+    return fans
 
 
 def _generated(account: Account) -> list[dict[str, Any]]:

@@ -54,13 +54,21 @@ def send_message(account: Account, call: Call) -> Answer:
 def delete_message(account: Account, call: Call) -> Answer:
     """Delete a message; a second time it is not found."""
     id_ = _known(account, call)
-    account.deleted.add(id_)
+    for sent in account.sent.values():
+        for message in sent:
+            if message["id"] == id_:
+                sent.remove(message)
+                account.changed()
+                return NO_CONTENT
+    account.deleted.add(id_)  # a generated one: there are only so many
     account.changed()
     return NO_CONTENT
 
 
 def like_message(account: Account, call: Call) -> Answer:
     id_ = _known(account, call)
+    if len(account.liked) >= KEPT_MAX:
+        account.liked.pop()
     account.liked.add(id_)
     account.changed()
     return Answer({"id": id_, "liked": True})
