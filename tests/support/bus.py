@@ -129,6 +129,14 @@ async def eventually(holds: Callable[[], Any], timeout_s: float = 10.0) -> None:
         await asyncio.sleep(0.01)
 
 
+async def all_is_settled(world: World, consumer: Bus, queue: str) -> None:
+    """Every message that `consumer` took was acked: when it goes, none comes back."""
+    await consumer.drain(5)
+    await consumer.close()
+    await asyncio.sleep(0.1 if world.is_real else 0)  # the broker takes a moment to put back what was not
+    assert await world.depth(queue) == 0
+
+
 def in_ms(milliseconds: int) -> int:
     """A deadline."""
     return time.time_ns() // 1_000_000 + milliseconds

@@ -19,11 +19,11 @@ import aiormq
 from libs.common.bus import metrics
 from libs.common.bus.channels import CHANNEL_ANSWER_S, delivery_of_raw
 from libs.common.bus.connection import connection_url
-from libs.common.bus.consumer import Consumer, Mode, Rejected, known_type, open_delivery
+from libs.common.bus.consumer import Consumer, Mode, Rejected, known_type, label_of, open_delivery
 from libs.common.bus.errors import BUS_ERRORS
 from libs.common.bus.transport import Delivery
 from libs.common.contracts.envelope import Context, Message
-from libs.common.contracts.registry import REGISTRY, MessageType
+from libs.common.contracts.registry import MessageType
 from libs.common.contracts.wire import EVENTS
 from libs.common.telemetry.log import logger
 
@@ -124,9 +124,7 @@ class Broadcast:
         except Exception:
             log.exception("a broadcast handler failed", type=delivery.type)
             outcome = "broken"
-        metrics.HANDLED.labels(
-            "broadcast", delivery.type if REGISTRY.by_name(delivery.type) else "unknown", outcome
-        ).inc()
+        metrics.HANDLED.labels("broadcast", label_of(delivery), outcome).inc()
 
     def _entry(self, delivery: Delivery) -> MessageType:
         """All registered types pass, the sender check stands."""

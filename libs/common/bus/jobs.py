@@ -11,14 +11,13 @@ from functools import partial
 from typing import Final
 
 from libs.common.bus import metrics
-from libs.common.bus.consumer import Consumer, Rejected, known_type, open_delivery
+from libs.common.bus.consumer import Consumer, Rejected, known_type, label_of, open_delivery
 from libs.common.bus.errors import BUS_ERRORS
 from libs.common.bus.incoming import Incoming
 from libs.common.bus.publisher import BusPublisher
 from libs.common.bus.retry import Dead, copy_for_later, dead_letter, decide
 from libs.common.bus.transport import Delivery, Parcel
 from libs.common.contracts.envelope import Context, Message
-from libs.common.contracts.registry import REGISTRY
 from libs.common.errors import Permanent, RetryAfter, Transient, Unavailable
 from libs.common.telemetry.log import logger
 from libs.common.telemetry.trace import current_traceparent
@@ -137,7 +136,7 @@ class JobWorkers:
             finally:
                 self._in_hand_count -= 1
                 self._in_hand.dec()
-            metrics.HANDLED.labels(self._consumer.queue, _label(delivery), outcome).inc()
+            metrics.HANDLED.labels(self._consumer.queue, label_of(delivery), outcome).inc()
 
     async def _pause(self, seconds: float) -> None:
         """Sleep, but not through a release: a drain must not wait for the brake."""
@@ -215,8 +214,3 @@ class JobWorkers:
 def _attempt(delivery: Delivery) -> int:
     attempt = delivery.headers.get("attempt")
     return attempt if isinstance(attempt, int) else 1
-
-
-def _label(delivery: Delivery) -> str:
-    """The type as a metric's label: never what a stranger made up."""
-    return delivery.type if REGISTRY.by_name(delivery.type) else "unknown"

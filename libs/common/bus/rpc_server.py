@@ -6,13 +6,13 @@ caller's deadline is the safety net, and whether work may be repeated is decided
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, Final
 
 import msgspec
 
 from libs.common.bus import metrics
-from libs.common.bus.consumer import Consumer, Rejected, Reply, decode_struct, known_type, open_delivery
+from libs.common.bus.consumer import Consumer, Rejected, Reply, decode_struct, known_type, label_of, open_delivery
 from libs.common.bus.errors import BUS_ERRORS
 from libs.common.bus.frames import AnswerHead, BadFrames, decode_call, encode_head, group, pack, unpack
 from libs.common.bus.incoming import Incoming
@@ -83,20 +83,25 @@ class RpcServer:
                 log.exception("a worker failed", queue=self._consumer.queue)
             finally:
                 self._unframed -= 1
-        while self._running:
-            await asyncio.wait(self._running)
+        try:
+            while self._running:
+                await asyncio.wait(self._running)
+        except asyncio.CancelledError:  # the drain's patience is over
+            for task in self._running:
+                task.cancel()
+            raise
 
     async def _take(self, delivery: Delivery) -> None:
         # Stale first: the broker gives it to somebody else, two would work on one call.
         if delivery.receipt.is_stale():
-            self._count(delivery.type, "stale")
+            self._count(label_of(delivery), "stale")
             return
         try:
             entry = known_type(delivery, self._consumer, self._service)
         except Rejected as exc:
             # No answer: a stranger learns nothing, and an unknown type has no one here who could answer.
             log.warning("call refused", queue=self._consumer.queue, reason=exc.reason, error=str(exc))
-            self._count("unknown", exc.reason)
+            self._count(label_of(delivery), exc.reason)
             await _ack(delivery)
             return
         if entry.framed:
@@ -132,8 +137,9 @@ class RpcServer:
 
     async def _take_frames(self, delivery: Delivery, entry: MessageType) -> None:
         try:
-            frames = unpack(delivery.body)
-            calls = [(decode_call(head), blob) for head, blob in frames]
+            calls = [(decode_call(head), blob) for head, blob in unpack(delivery.body)]
+            if not calls:
+                raise BadFrames("no call at all")
         except (BadFrames, msgspec.MsgspecError) as exc:
             log.error("frames that nobody can read", type=entry.name, error=str(exc))
             self._count(entry.name, "malformed")
@@ -252,7 +258,7 @@ class RpcServer:
     def _count(self, name: str, outcome: str) -> None:
         metrics.HANDLED.labels(self._consumer.queue, name, outcome).inc()
 
-    def _spawn(self, work: Any) -> None:
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)
         self._running.add(task)
         task.add_done_callback(self._running.discard)

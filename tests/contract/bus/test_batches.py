@@ -10,7 +10,7 @@ from libs.common.contracts import edge
 from libs.common.contracts.envelope import Context, Message
 from libs.common.contracts.wire import encode, shard_of
 from libs.common.errors import Permanent, Transient
-from tests.support.bus import ORG, World, a_parcel, a_voided, eventually
+from tests.support.bus import ORG, World, a_parcel, a_voided, all_is_settled, eventually
 
 QUEUE = ledger_queue(shard_of(ORG) // 8)
 Batches = list[list[uuid.UUID]]
@@ -40,7 +40,7 @@ async def test_what_waits_comes_in_batches_of_the_size_and_in_order(world: World
     await eventually(lambda: sum(map(len, batches)) == 25)
     assert [len(ids) for ids in batches] == [10, 10, 5]
     assert [one for ids in batches for one in ids] == sent
-    await eventually(lambda: _is_empty(world, QUEUE))
+    await all_is_settled(world, billing, QUEUE)
 
 
 async def test_a_lonely_message_waits_no_longer_than_it_must(world: World) -> None:
@@ -86,7 +86,7 @@ async def test_a_bad_message_is_found_and_put_aside_and_the_others_are_done(worl
     await billing.start([ledger(handle, size=5)])
     await eventually(lambda: len(done) == 4)
     assert done == sent[:2] + sent[3:]
-    await eventually(lambda: _is_empty(world, QUEUE))
+    await all_is_settled(world, billing, QUEUE)
     [letter] = await world.dead(QUEUE)
     assert letter.message_id == str(sent[2])
     assert letter.headers["dead-reason"] == "permanent"

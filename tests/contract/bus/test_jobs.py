@@ -15,7 +15,7 @@ from libs.common.contracts.envelope import Context, Message
 from libs.common.contracts.wire import encode
 from libs.common.errors import Permanent, Refused, RetryAfter, Transient
 from libs.common.ids import uuid7
-from tests.support.bus import ORG, DeadLetter, World, a_connect, a_parcel, a_voided, eventually
+from tests.support.bus import ORG, DeadLetter, World, a_connect, a_parcel, a_voided, all_is_settled, eventually
 
 Seen = list[tuple[Message, Context]]
 
@@ -221,6 +221,7 @@ async def test_many_publishers_at_once_lose_nothing(world: World) -> None:
     sent = [encode(a_connect()) for _ in range(200)]
     await asyncio.gather(*(bus.publisher.publish(one) for one in sent))
     await eventually(lambda: len(seen) == 200)
+    await all_is_settled(world, bus, "sessions.jobs")
     assert {context.message_id for _, context in seen} == {one.message_id for one in sent}
 
 

@@ -6,13 +6,13 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from libs.common.bus import rpc
+from libs.common.bus import Bus, rpc
 from libs.common.bus.consumer import Handler
 from libs.common.contracts import billing, sessions
 from libs.common.contracts.envelope import Context, Message
 from libs.common.errors import DeadlinePassed, FangateError, Refused, RpcError, Unavailable
 from libs.common.ids import uuid7
-from tests.support.bus import ORG, World, a_balance_question, a_parcel, a_proxy, eventually, in_ms
+from tests.support.bus import ORG, World, a_balance_question, a_parcel, a_proxy, all_is_settled, eventually, in_ms
 
 
 class NoSuchModel(FangateError):
@@ -21,9 +21,10 @@ class NoSuchModel(FangateError):
     code = "MODEL_NOT_FOUND"
 
 
-async def a_sessions(world: World, handler: Handler, *, prefetch: int = 64) -> None:
+async def a_sessions(world: World, handler: Handler) -> Bus:
     bus = await world.bus("sessions")
-    await bus.start([rpc("sessions.rpc", prefetch=prefetch).on(sessions.Proxy, handler)])
+    await bus.start([rpc("sessions.rpc").on(sessions.Proxy, handler)])
+    return bus
 
 
 async def a_billing(world: World, handler: Handler) -> None:
@@ -85,7 +86,7 @@ async def test_calls_of_one_tick_share_a_message_and_keep_their_own_outcomes(wor
             await asyncio.sleep(5)
         return sessions.Proxied(status=200, content_type=message.route)
 
-    await a_sessions(world, handle)
+    server = await a_sessions(world, handle)
     edge = await world.bus("edge")
 
     # when
@@ -112,7 +113,7 @@ async def test_calls_of_one_tick_share_a_message_and_keep_their_own_outcomes(wor
     assert isinstance(slow, DeadlinePassed)
     assert [context.deadline_ms for context in contexts] == deadlines
     assert len({context.message_id for context in contexts}) == 5
-    await eventually(lambda: _is_empty(world, "sessions.rpc"))
+    await all_is_settled(world, server, "sessions.rpc")
 
 
 async def test_a_thousand_calls_get_each_its_own_answer(world: World) -> None:
@@ -277,12 +278,13 @@ async def test_a_forged_call_is_not_answered(world: World) -> None:
 
 
 async def test_garbage_frames_are_dropped_and_the_queue_goes_on(world: World) -> None:
-    await a_sessions(world, echo)
+    server = await a_sessions(world, echo)
     edge = await world.bus("edge")
-    for body in (b"\x00\x00", b"\x00\x00\x00\x05ab", b"\x00\x00\x00\x02{}\x00\x00\x00\x00", b"\xff" * 100):
+    for body in (b"", b"\x00\x00", b"\x00\x00\x00\x05ab", b"\x00\x00\x00\x02{}\x00\x00\x00\x00", b"\xff" * 100):
         await edge.publisher.send(a_parcel(a_proxy(), body=body, content_type="application/octet-stream"), timeout_s=5)
     _, blob = await edge.call(a_proxy(), org_id=ORG, deadline_ms=in_ms(5_000), blob=b"on")
     assert blob == b"no"
+    await all_is_settled(world, server, "sessions.rpc")
 
 
 async def _is_empty(world: World, queue: str) -> bool:
