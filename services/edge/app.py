@@ -1,12 +1,14 @@
 """Wires the edge together: every object once, by hand, in order."""
 
+import asyncio
+
 from libs.common.bus.broadcast import Broadcast
 from libs.common.bus.bus import Bus
 from libs.common.clock import SystemClock
 from libs.common.http.server import HttpServer
 from libs.common.peppers import PepperRing
 from libs.common.process import Process
-from libs.common.redis.client import Redis, RedisAway
+from libs.common.redis.client import Redis
 from libs.common.settings import SettingsError, load
 from services.edge.entry.broadcasts import BINDINGS, Broadcasts
 from services.edge.entry.http import Edge
@@ -29,7 +31,10 @@ from services.edge.usecases.proxy_call import ProxyCall
 BROADCASTS_AWAY_S_MAX = 5.0  # deaf for longer, the edge asks auth about every key
 PENDING_MAX = 1_024  # calls that wait for other services
 PENDING_PER_ORG_MAX = 256  # one organization cannot take all of them, and its refill still finds room beside 64 calls
-DRAIN_VOIDS_SECONDS = 2.0
+REDIS_CONNECTIONS = (
+    8  # one event loop cannot keep more of them busy; a burst waits its turn, and opens no crowd of cold ones
+)
+DRAIN_VOIDS_SECONDS = 2.0  # of the drain are kept for the voids of calls that were cut off
 
 
 async def build(process: Process) -> None:
@@ -42,7 +47,7 @@ async def build(process: Process) -> None:
         raise SettingsError(f"FANGATE_KEY_PEPPERS or FANGATE_TRUSTED_PROXIES: {exc}") from None
     clock = SystemClock()
 
-    redis = await process.closing(Redis.create(settings.redis_url.reveal()))
+    redis = await process.closing(Redis.create(settings.redis_url.reveal(), size_max=REDIS_CONNECTIONS))
     bus = await process.closing(
         await Bus.connect(
             settings.amqp_url.reveal(), service="edge", reply=settings.bus_reply, pending_max=PENDING_MAX,
@@ -100,7 +105,7 @@ async def build(process: Process) -> None:
         on_bad_http=edge.bad_http,
         host=settings.host,
         port=settings.port,
-        drain_s=settings.drain_seconds,
+        drain_s=max(1.0, settings.drain_seconds - DRAIN_VOIDS_SECONDS),
         reuse_port=settings.edge_processes > 1,
     )
     await process.closing(server)
@@ -109,8 +114,5 @@ async def build(process: Process) -> None:
 
 
 async def _warm(redis: Redis) -> None:
-    """Open a connection before the first call needs it. Redis may be away: the edge starts all the same."""
-    try:
-        await redis.ping()
-    except RedisAway:
-        return
+    """Open the connections before the first calls need them. Redis may be away: the edge starts all the same."""
+    await asyncio.gather(*(redis.ping() for _ in range(REDIS_CONNECTIONS)), return_exceptions=True)

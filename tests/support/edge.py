@@ -24,7 +24,7 @@ from libs.common.http.server import HttpServer
 from libs.common.ids import new_key, uuid7
 from libs.common.peppers import PepperRing
 from libs.common.redis import keys
-from libs.common.redis.client import Redis, RedisAway
+from libs.common.redis.client import Redis
 from libs.common.redis.scripts import load_script
 from services.edge.domain.catalogue import Route
 from services.edge.domain.ports import Credential, CreditsInUse, Sessions
@@ -303,7 +303,7 @@ async def running_edge(
 ) -> AsyncIterator[RunningEdge]:
     """An edge as `services/edge/app.py` wires it, but for the bus. Two may share directory, billing and sessions."""
     clock = SystemClock()
-    redis, redis_of_billing = Redis.create(redis_url), Redis.create(redis_url)
+    redis, redis_of_billing = Redis.create(redis_url, size_max=8), Redis.create(redis_url, size_max=2)
     directory = directory or DirectoryDouble()
     if billing is None:
         billing = BillingDouble(redis=redis_of_billing, prefix=prefix)
@@ -327,8 +327,7 @@ async def running_edge(
         proxies=TrustedProxies.parse(proxies),
         require_https=require_https,
     )
-    with contextlib.suppress(RedisAway):
-        await redis.ping()
+    await asyncio.gather(*(redis.ping() for _ in range(8)), return_exceptions=True)
     server = await HttpServer.start(edge, on_bad_http=edge.bad_http, host="127.0.0.1", port=0, drain_s=5.0)
     voids = asyncio.create_task(usage.run())
     try:

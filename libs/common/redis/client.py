@@ -27,10 +27,7 @@ REDIS_ERRORS = Counter("fangate_redis_errors_total", "Requests to Redis that fai
 REDIS_IN_USE = Gauge("fangate_redis_pool_in_use", "Connections to Redis that are busy")
 REDIS_BREAKER_OPEN = Gauge("fangate_redis_breaker_open", "1 while requests are refused without asking Redis")
 
-QUEUE_SECONDS: Final = (
-    1.0  # for a burst of our own to drain: waiting for a free connection is no sign that Redis is away
-)
-
+QUEUE_SECONDS: Final = 1.0  # for a burst of our own to drain; a stalled server ends the wait sooner, by the breaker
 _RUN_ID: Final = re.compile(r"^run_id:([0-9a-f]{40})\r?$", re.MULTILINE)
 _REIGN: Final = re.compile(r"^master_replid:([0-9a-f]{8})", re.MULTILINE)
 _NOT_EXECUTED: Final = (  # answers of a server that cannot serve now; the command had no effect
@@ -84,6 +81,7 @@ class Redis:
     def __init__(self, url: str, *, size_max: int, timeout_s: float) -> None:
         """Use `create`."""
         self.on_reset: list[Callable[[], None]] = []
+        self._turns = asyncio.Semaphore(size_max)
         self._breaker = Breaker()
         self._epoch: Epoch | None = None  # of the newest connection; None after a reset
         self._generation = 0  # rises with every reset: connections from before it are opened anew
@@ -173,6 +171,26 @@ class Redis:
 
     async def _exchange(self, talk: Callable[[AbstractConnection, Epoch], Awaitable[Any]]) -> Any:
         """`talk` on a connection: counted by the breaker, errors in our words. Straight-line code, for every call runs it."""
+        await self._turn()
+        try:
+            return await self._talk(talk)
+        finally:
+            self._turns.release()
+
+    async def _turn(self) -> None:
+        """Wait until a connection is free. Not counted by the breaker: a burst of our own says nothing of the server."""
+        if not self._turns.locked():
+            await self._turns.acquire()  # at once
+            return
+        try:
+            async with asyncio.timeout(QUEUE_SECONDS):
+                await self._turns.acquire()
+        except TimeoutError:
+            REDIS_ERRORS.labels("queue").inc()
+            raise RedisUnreached(detail="too many requests wait for Redis") from None
+
+    async def _talk(self, talk: Callable[[AbstractConnection, Epoch], Awaitable[Any]]) -> Any:
+        # After the wait for a turn: what waited behind a stalled server must not ask it one after the other.
         if not self._breaker.allows(asyncio.get_running_loop().time()):
             REDIS_ERRORS.labels("breaker").inc()
             raise RedisUnreached(detail="the breaker is open")

@@ -9,13 +9,14 @@ import enum
 import itertools
 from collections import OrderedDict
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any, Final
 from uuid import UUID
 
 from libs.common.clock import Clock
 from libs.common.contracts.auth import Principal
 from libs.common.redis import keys
-from libs.common.redis.client import Epoch, Redis, RedisAway, StoreRefused
+from libs.common.redis.client import Epoch, Redis, RedisAway, RedisUnreached, StoreRefused
 from libs.common.redis.scripts import load_script
 from libs.common.telemetry.metrics import Counter, Gauge
 from services.edge.domain.catalogue import Route
@@ -27,6 +28,7 @@ from services.edge.store.refills import LOCK_MS, Refills
 LEASE_WAIT_MS: Final = 1_200  # how long a call waits for credits that somebody is fetching
 SHIELD_MS_MAX: Final = 1_000
 SHIELDS_MAX: Final = 10_000
+NAMES_MAX: Final = 20_000  # sets of key names kept, about 1 kB each
 
 
 class Code(enum.IntEnum):
@@ -131,7 +133,10 @@ class RedisAdmission:
         nothing (REIGN): all connections go, and a fresh one is asked. Raises AdmissionAway.
         """
         try:
-            epoch, answer = await self._run(caller, route, cost, token)
+            try:
+                epoch, answer = await self._run(caller, route, cost, token)
+            except RedisUnreached:  # certainly without effect: a connection that would not open, a replica
+                epoch, answer = await self._run(caller, route, cost, token)
             if answer[0] == Code.REIGN:
                 await self._redis.reset()
                 epoch, answer = await self._run(caller, route, cost, token)
@@ -145,18 +150,12 @@ class RedisAdmission:
         return epoch, answer
 
     async def _run(self, caller: Principal, route: Route, cost: int, token: str) -> tuple[Epoch, list[Any]]:
-        org_id, prefix, limits = caller.org_id, self._prefix, caller.limits
+        limits = caller.limits
         seen: list[Epoch] = []
 
         def names(epoch: Epoch) -> Sequence[str]:
             seen.append(epoch)
-            return (
-                keys.admission(org_id, prefix=prefix),
-                keys.key_window(org_id, caller.key_id, route.rate_class, prefix=prefix),
-                keys.lease(org_id, epoch, prefix=prefix),
-                keys.lease_negative(org_id, prefix=prefix),
-                keys.lease_refill_lock(org_id, prefix=prefix),
-            )
+            return _names(self._prefix, caller.org_id, caller.key_id, route.rate_class, epoch)
 
         def arguments(epoch: Epoch) -> Sequence[str | int]:
             return (
@@ -229,6 +228,18 @@ class RedisAdmission:
                 continue
             _SHIELDED.inc()
             raise rate_limited(windows, refusing)
+
+
+@lru_cache(maxsize=NAMES_MAX)
+def _names(prefix: str, org_id: UUID, key_id: UUID, rate_class: str, epoch: Epoch) -> tuple[str, ...]:
+    """The script's KEYS; remembered, for formatting UUIDs would cost as much as the round trip's own CPU."""
+    return (
+        keys.admission(org_id, prefix=prefix),
+        keys.key_window(org_id, key_id, rate_class, prefix=prefix),
+        keys.lease(org_id, epoch, prefix=prefix),
+        keys.lease_negative(org_id, prefix=prefix),
+        keys.lease_refill_lock(org_id, prefix=prefix),
+    )
 
 
 def _limits(caller: Principal) -> Limits:

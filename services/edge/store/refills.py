@@ -58,7 +58,7 @@ class Refills:
             return  # the next look at the script tells what holds for this call's own cost
         except Refusal as refusal:
             if refusal.status == 503:
-                raise
+                raise Refusal("UNAVAILABLE", detail=refusal.detail) from None  # one each: errors carry what is shown
 
     def _landed(self, org_id: UUID, task: "asyncio.Task[None]") -> None:
         if self._flights.get(org_id) is task:
