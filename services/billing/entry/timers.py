@@ -45,10 +45,10 @@ class Work:
 
     async def reconcile(self) -> None:
         in_full = time.monotonic() >= self.full_at
+        if in_full:  # before the look: one that fails must not keep the quick ones from running
+            self.full_at = time.monotonic() + _FULL_EVERY_S
         found = await self.books.reconcile(in_full=in_full)
         show_books(found)
-        if in_full:
-            self.full_at = time.monotonic() + _FULL_EVERY_S
         if found.drift_credits or found.drift_accounts or found.seal_mismatches or found.lease_mismatches:
             _log.error("the books do not balance", drift_credits=found.drift_credits, seals=found.seal_mismatches)
 

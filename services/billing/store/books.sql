@@ -116,21 +116,21 @@ SELECT count(*) FROM (
   GROUP BY s.org_id, p.monthly_credits HAVING sum(t.amount) > p.monthly_credits) beyond;
 
 -- name: seal_mismatches
--- R5: seals from $1 on whose rows, counts or links do not recompute (org_id NULL: the chain over all organizations).
+-- R5: seals $1 to $2 whose rows, counts or links do not recompute (org_id NULL: the chain over all organizations).
 WITH s AS (SELECT *, lag(chain, 1, '\x') OVER w AS before, lag(xid_to, 1, 0::bigint) OVER w AS ended FROM seals
            WINDOW w AS (ORDER BY seal_no)),
 o AS (SELECT *, lag(chain, 1, uuid_send(org_id)) OVER (PARTITION BY org_id ORDER BY seal_no) AS before FROM org_seals),
 r AS (SELECT s.seal_no, t.org_id, t.n, t.total, t.digest FROM s CROSS JOIN LATERAL (
         SELECT org_id, count(*) AS n, sum(amount) AS total, sha256(string_agg(row_bytes(x), '' ORDER BY id, leg)) AS digest
         FROM transfers x WHERE posted_xid >= s.xid_from AND posted_xid < s.xid_to GROUP BY org_id) t
-      WHERE s.seal_no >= $1)
+      WHERE s.seal_no BETWEEN $1 AND $2)
 SELECT coalesce(r.org_id, o.org_id) AS org_id, coalesce(r.seal_no, o.seal_no) AS seal_no
-FROM r FULL JOIN (SELECT * FROM o WHERE seal_no >= $1) o ON o.seal_no = r.seal_no AND o.org_id = r.org_id
+FROM r FULL JOIN (SELECT * FROM o WHERE seal_no BETWEEN $1 AND $2) o ON o.seal_no = r.seal_no AND o.org_id = r.org_id
 WHERE r.n IS DISTINCT FROM o.n OR r.total IS DISTINCT FROM o.total OR r.digest IS DISTINCT FROM o.digest
   OR o.chain IS DISTINCT FROM sha256(o.before || o.digest || int8send(o.n))
 UNION ALL
 SELECT NULL, s.seal_no FROM s
-WHERE s.seal_no >= $1 AND (s.prev <> s.before OR s.xid_from <> s.ended
+WHERE s.seal_no BETWEEN $1 AND $2 AND (s.prev <> s.before OR s.xid_from <> s.ended
   OR s.digest IS DISTINCT FROM (SELECT sha256(string_agg(uuid_send(org_id) || chain, '' ORDER BY org_id))
                                 FROM org_seals WHERE seal_no = s.seal_no)
   OR s.n IS DISTINCT FROM (SELECT sum(n) FROM org_seals WHERE seal_no = s.seal_no)
