@@ -8,7 +8,7 @@ import argparse
 import asyncio
 import sys
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, NoReturn
 from uuid import UUID
 
 import msgspec
@@ -121,8 +121,15 @@ def _shown(audit: Audit) -> dict[str, Any]:
     return {"organizations": organizations, "total": total, "result": "OK" if audit.is_ok else "FAIL"}
 
 
+class _Parser(argparse.ArgumentParser):
+    """Says what is wrong in one line; subcommands inherit it."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: {message}\n")
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m services.billing", description=(__doc__ or "").split("\n")[0])
+    parser = _Parser(prog="python -m services.billing", description=(__doc__ or "").split("\n")[0])
     commands = parser.add_subparsers(required=True, metavar="command")
 
     def add(name: str, work: str, explanation: str, *, group: Any = commands) -> argparse.ArgumentParser:

@@ -67,7 +67,7 @@ def count_posted(posted: Posted, *, seconds: float) -> None:
     _DROPPED.inc(posted.dropped)
     _VOIDED_EARLY.inc(posted.voided_early)
     _VOIDED_LATE.inc(posted.voided_late)
-    count_lease("any", "final", posted.finished)
+    count_lease("redis", "final", posted.finished)
 
 
 def count_lease(holder: str, outcome: str, number: int = 1) -> None:

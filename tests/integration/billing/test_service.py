@@ -55,6 +55,9 @@ async def test_an_operator_s_day(env: dict[str, str]) -> None:
     assert again[1] == started
     status, _, error = await command(env, "subscription", "start", "--org", org, "--plan", "basic")
     assert (status, error.count("\n")) == (2, 1)
+    for wrong in (["grant", "--org", "x"], ["balance"], ["grant", "--org", org, "--credits", "0"], ["nonsense"]):
+        status, shown, error = await command(env, *wrong)
+        assert (status, shown, error.count("\n")) == (2, {}, 1)
     granted = await command(
         env, "grant", "--org", org, "--credits", "30", "--kind", "promo", "--memo", "hello", "--days", "7"
     )
