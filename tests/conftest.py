@@ -1,6 +1,7 @@
 """Fixtures every kind of test may ask for. Servers are started by the first test that needs them, once per pytest run."""
 
 import os
+import signal
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 
@@ -19,6 +20,11 @@ from tests.support.servers import (
     running_servers,
 )
 from tests.support.stack import Organization, Stack, running_stack
+
+
+def pytest_configure() -> None:
+    # Ended from outside (`kill`, a CI's time limit), a run takes down what it started, as after Ctrl-C.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

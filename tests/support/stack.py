@@ -9,7 +9,6 @@ import contextlib
 import os
 import shutil
 import signal
-import subprocess
 import sys
 import time
 import uuid
@@ -22,7 +21,8 @@ import aiohttp
 import asyncpg
 import redis.asyncio
 
-from deploy.local.children import signal_if_alive
+from deploy.local import ports
+from deploy.local.children import Child, signal_if_alive
 from deploy.local.commands import run_command
 from deploy.local.environment import read_env_file
 from deploy.local.profile import ROOT, RUN, Profile
@@ -214,19 +214,22 @@ def running_stack(run: Path) -> Iterator[Stack]:
         if not Profile("dev", run=folder).is_held:
             shutil.rmtree(folder, ignore_errors=True)
     run.mkdir(parents=True, exist_ok=True)
-    command = [sys.executable, "-m", "deploy.local", "--run-dir", str(run)]
+    command = [sys.executable, "-m", "deploy.local", "--run-dir", str(run), "serve"]
     env = {name: value for name, value in os.environ.items() if not name.startswith("FANGATE_")}
-    started = subprocess.run(
-        [*command, "up"], cwd=ROOT, env=env, capture_output=True, text=True, timeout=START_SECONDS_MAX, check=False
-    )
+    port, admin_port = ports.pick(2)  # far from those of a system that a person runs here
+    env |= {"FANGATE_PORT": str(port), "FANGATE_ADMIN_PORT": str(admin_port)}
+    # As our child, it dies with this run, however that ends.
+    launcher = Child.spawn("launcher", command, env=env, log=run / "launcher.log", cwd=ROOT)
     profile = Profile("dev", run=run)
     try:
-        assert started.returncode == 0, started.stdout + started.stderr
+        end = time.monotonic() + START_SECONDS_MAX
+        while profile.state().get("phase") != "ready":
+            assert launcher.exit_code is None, launcher.tail()
+            assert time.monotonic() < end, launcher.tail()
+            time.sleep(LOOK_SECONDS)
         yield Stack(profile)
     finally:
-        subprocess.run(
-            [*command, "down"], cwd=ROOT, env=env, capture_output=True, timeout=START_SECONDS_MAX, check=True
-        )
+        asyncio.run(launcher.stop(signal.SIGTERM, grace_s=START_SECONDS_MAX))
         left = profile.processes()
         assert left == [], f"still running: {left}"
         shutil.rmtree(run, ignore_errors=True)
