@@ -55,6 +55,8 @@ async def test_an_operator_s_day(env: dict[str, str]) -> None:
     assert again[1] == started
     status, _, error = await command(env, "subscription", "start", "--org", org, "--plan", "basic")
     assert (status, error.count("\n")) == (2, 1)
+    smaller = ("plan", "set", "--plan", "pro", "--credits", "10", "--per-minute", "1", "--per-day", "9")
+    assert (await command(env, *smaller))[1]["monthly_credits"] == 10  # what was granted before stays right
     for wrong in (["grant", "--org", "x"], ["balance"], ["grant", "--org", org, "--credits", "0"], ["nonsense"]):
         status, shown, error = await command(env, *wrong)
         assert (status, shown, error.count("\n")) == (2, {}, 1)

@@ -32,7 +32,12 @@ class Bench:
         self.ledger = MemoryLedger(self.clock)
         self.counters = MemoryCounters(self.clock)
         self.slept: list[float] = []
-        parts: dict[str, Any] = {"ledger": self.ledger, "store": self.counters, "clock": self.clock, "rules": LeaseRules()}
+        parts: dict[str, Any] = {
+            "ledger": self.ledger,
+            "store": self.counters,
+            "clock": self.clock,
+            "rules": LeaseRules(),
+        }
         self.open_slab = OpenSlab(**parts, turns=Turns(), sleep=self._sleep)
         self.expire_leases = ExpireLeases(**parts)
         announce = Announce(clock=self.clock)
