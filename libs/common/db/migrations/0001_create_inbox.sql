@@ -29,7 +29,8 @@ DECLARE
   old    text;
 BEGIN
   IF NOT pg_try_advisory_xact_lock(hashtext('{service}.inbox_keep_partitions')) THEN RETURN; END IF;
-  SELECT max(to_date(right(relname, 8), 'YYYYMMDD')) INTO newest
+  -- Names are read as dates only once they are known to be ours: a plan may look at every table of the database first.
+  SELECT to_date(right(max(relname::text), 8), 'YYYYMMDD') INTO newest
     FROM pg_inherits JOIN pg_class ON pg_class.oid = inhrelid WHERE inhparent = 'inbox'::regclass;
   -- From where the last run ended, so that a service that was away for days still accepts what queued up meanwhile.
   FOR day IN SELECT d FROM generate_series(
@@ -39,7 +40,7 @@ BEGIN
       to_char(day, 'YYYYMMDD'), inbox_day_floor(day), inbox_day_floor(day + 1));
   END LOOP;
   FOR old IN SELECT relname FROM pg_inherits JOIN pg_class ON pg_class.oid = inhrelid
-      WHERE inhparent = 'inbox'::regclass AND to_date(right(relname, 8), 'YYYYMMDD') < today - 14 LOOP
+      WHERE inhparent = 'inbox'::regclass AND relname::text < 'inbox_' || to_char(today - 14, 'YYYYMMDD') LOOP
     EXECUTE format('DROP TABLE %I', old);
   END LOOP;
 END $$;
