@@ -1,5 +1,6 @@
 """A private PostgreSQL cluster, also where we are root, which PostgreSQL refuses to be."""
 
+import contextlib
 import hashlib
 import os
 import pwd
@@ -12,7 +13,7 @@ from typing import Final
 
 import asyncpg
 
-from deploy.local.children import Child, ChildFailedError
+from deploy.local.children import Child, ChildFailedError, started_at
 from deploy.local.programs import UNSHARE, Programs, user_namespaces_work
 from deploy.local.readiness import NotOursError
 
@@ -94,11 +95,12 @@ def _prepare(parent: Path, as_: Disguise) -> None:
 
 
 async def initialize(programs: Programs, folder: Path, *, env: dict[str, str], log: Path) -> None:
-    """Make the cluster if there is none. Raises ChildFailedError."""
+    """Make the cluster if there is none; the profile's lock must be held. Raises ChildFailedError."""
     as_ = disguise()
     data = data_folder(folder, as_)
     _prepare(data.parent, as_)
     if (data / "PG_VERSION").exists():
+        _forget_dead_postmaster(data)
         return
     # Into a folder beside it: a half-made cluster of an interrupted start must not look like a whole one.
     fresh = data.with_name("data.new")
@@ -113,6 +115,18 @@ async def initialize(programs: Programs, folder: Path, *, env: dict[str, str], l
     finally:
         await child.stop(signal.SIGKILL, grace_s=1.0)
     fresh.rename(data)
+
+
+def _forget_dead_postmaster(data: Path) -> None:
+    """Remove the pid file of a postmaster that was killed. PostgreSQL does so itself, but takes a process that nobody has
+    waited for yet (or, in a container, ever will) for a living one.
+    """
+    file = data / "postmaster.pid"
+    with contextlib.suppress(
+        FileNotFoundError, ValueError, IndexError
+    ):  # no file, or half a file: PostgreSQL's to judge
+        if not started_at(int(file.read_text(encoding="utf-8").split()[0])):
+            file.unlink()
 
 
 def _is_same(one: str, other: Path) -> bool:

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import subprocess
 import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -10,9 +11,10 @@ import asyncpg
 import pytest
 import redis.asyncio
 
-from deploy.local import postgres, rabbitmq, redis_server
+from deploy.local import ports, postgres, rabbitmq, redis_server
 from deploy.local.children import Child, ChildFailedError
 from deploy.local.profile import Profile
+from deploy.local.programs import find_programs
 from deploy.local.readiness import NotOursError, until_ready
 from deploy.local.servers import PrivateServers
 from tests.support.processes import descendants, gone, until
@@ -112,3 +114,30 @@ async def test_every_test_has_a_database_of_its_own(servers: Servers) -> None:
         assert await connection.fetchval("SELECT current_database()") == one.name
         await connection.close()
         assert one.name != other.name
+
+
+def a_corpse() -> subprocess.Popen[bytes]:
+    """A process that has ended and was not waited for."""
+    corpse = subprocess.Popen(["true"])
+    os.waitid(os.P_PID, corpse.pid, os.WEXITED | os.WNOWAIT)
+    return corpse
+
+
+async def test_a_killed_postmaster_that_nobody_waited_for_is_in_nobodys_way(tmp_path: Path) -> None:
+    # given a cluster whose postmaster was killed, and is still in the table of processes
+    env = {"PATH": os.environ["PATH"], "HOME": str(tmp_path)}
+    folder, log = tmp_path / "postgres", tmp_path / "log"
+    await postgres.initialize(find_programs(), folder, env=env, log=log)
+    corpse = a_corpse()
+    data = postgres.data_folder(folder, postgres.disguise())
+    (data / "postmaster.pid").write_text(f"{corpse.pid}\n{data}\n", encoding="utf-8")
+    try:
+        # when it is started again
+        await postgres.initialize(find_programs(), folder, env=env, log=log)
+        (port,) = ports.pick(1)
+        child = postgres.spawn(find_programs(), folder, port, env=env, log=log, is_durable=False)
+        await until_ready(child, lambda: postgres.check(port, folder))
+        assert await child.stop(signal.SIGINT, grace_s=10)
+    finally:
+        corpse.wait()
+        postgres.remove(folder)
