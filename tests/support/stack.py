@@ -215,9 +215,7 @@ def running_stack(run: Path) -> Iterator[Stack]:
             shutil.rmtree(folder, ignore_errors=True)
     run.mkdir(parents=True, exist_ok=True)
     command = [sys.executable, "-m", "deploy.local", "--run-dir", str(run), "serve"]
-    port, admin_port = ports.pick(2)  # away from where a system of a person listens
     env = {name: value for name, value in os.environ.items() if not name.startswith("FANGATE_")}
-    env |= {"FANGATE_PORT": str(port), "FANGATE_ADMIN_PORT": str(admin_port)}
     port, admin_port = ports.pick(2)  # far from those of a system that a person runs here
     env |= {"FANGATE_PORT": str(port), "FANGATE_ADMIN_PORT": str(admin_port)}
     # As our child, it dies with this run, however that ends.
