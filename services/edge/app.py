@@ -16,6 +16,7 @@ from services.edge.entry.proxies import TrustedProxies
 from services.edge.entry.surfaces.gateway import Gateway
 from services.edge.gateways.auth import AuthDirectory
 from services.edge.gateways.billing import BillingLeases
+from services.edge.gateways.services import ServicesOverBus
 from services.edge.gateways.sessions import SessionsOverBus
 from services.edge.gateways.usage import UsageGateway
 from services.edge.settings import EdgeSettings
@@ -26,6 +27,7 @@ from services.edge.store.principals import CachedPrincipals
 from services.edge.store.refills import Refills
 from services.edge.usecases.admit import Admit
 from services.edge.usecases.authenticate import Authenticate
+from services.edge.usecases.own_call import OwnCall
 from services.edge.usecases.proxy_call import ProxyCall
 
 BROADCASTS_AWAY_S_MAX = 5.0  # deaf for longer, the edge asks auth about every key
@@ -96,6 +98,7 @@ async def build(process: Process) -> None:
             upstream_timeout_ms=int(settings.upstream_timeout_seconds * 1_000),
             fence_ms=int(settings.request_fence_seconds * 1_000),
         ),
+        own_call=OwnCall(admit=admit, services=ServicesOverBus(bus), versions=admission, clock=clock),
         proxies=proxies,
         require_https=settings.refuses_plain_http,
     )

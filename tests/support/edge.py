@@ -18,6 +18,7 @@ from libs.common.contracts.auth import Limits, Principal
 from libs.common.contracts.billing import LeaseOpened
 from libs.common.contracts.catalogue import RetryClass
 from libs.common.contracts.edge import UsageRecorded, UsageVoided
+from libs.common.contracts.envelope import Message
 from libs.common.contracts.sessions import Proxy
 from libs.common.contracts.wire import Outgoing
 from libs.common.http.server import HttpServer
@@ -27,6 +28,7 @@ from libs.common.redis import keys
 from libs.common.redis.client import Redis
 from libs.common.redis.scripts import load_script
 from services.edge.domain.catalogue import Route
+from services.edge.domain.own import own_routes
 from services.edge.domain.ports import Credential, CreditsInUse, Sessions
 from services.edge.domain.refusal import Refusal
 from services.edge.domain.upstream import Upstream
@@ -42,10 +44,12 @@ from services.edge.store.principals import CachedPrincipals
 from services.edge.store.refills import Refills
 from services.edge.usecases.admit import Admit
 from services.edge.usecases.authenticate import Authenticate
+from services.edge.usecases.own_call import OwnCall
 from services.edge.usecases.proxy_call import ProxyCall
 
 RING = PepperRing.parse("test:" + "5a" * 32)
 ALL_PERMISSIONS = frozenset(route.permission for route in Gateway().routes() if route.permission)
+OWN_PERMISSIONS = frozenset(route.permission for route in own_routes() if route.permission)
 PLATFORM_BODY = b'{ "list":[1,  2],"list" : [3], "big":12345678901234567890,"odd":1e400,"nul":"\\u0000" }'
 
 
@@ -264,6 +268,21 @@ class SessionsDouble:
 
 
 @dataclass
+class ServicesDouble:
+    """The services behind own routes: `replies` by the command's type, an exception is raised; 503 for anything else."""
+
+    replies: dict[type[Message], Message | Exception] = field(default_factory=dict)
+    asked: list[Message] = field(default_factory=list)
+
+    async def ask(self, command: Message, *, org_id: UUID, deadline_ms: int, may_repeat: bool) -> Message:
+        self.asked.append(command)
+        reply = self.replies.get(type(command), Refusal("UNAVAILABLE"))
+        if isinstance(reply, Exception):
+            raise reply
+        return reply
+
+
+@dataclass
 class RunningEdge:
     """One edge on a port, and its neighbours."""
 
@@ -272,6 +291,7 @@ class RunningEdge:
     directory: DirectoryDouble
     billing: BillingDouble
     sessions: SessionsDouble
+    services: ServicesDouble
     broker: BrokerDouble
     principals: CachedPrincipals
     admission: RedisAdmission
@@ -295,6 +315,7 @@ async def running_edge(
     directory: DirectoryDouble | None = None,
     billing: BillingDouble | None = None,
     sessions: Sessions | None = None,
+    services: ServicesDouble | None = None,
     prefix: str = "",
     require_https: bool = False,
     proxies: str = "",
@@ -309,6 +330,7 @@ async def running_edge(
         billing = BillingDouble(redis=redis_of_billing, prefix=prefix)
     billing.redis = billing.redis or redis_of_billing
     platform = sessions if isinstance(sessions, SessionsDouble) else SessionsDouble()
+    services = services or ServicesDouble()
     broker = BrokerDouble(billing)
     usage = UsageGateway(broker, clock)
     principals = CachedPrincipals(directory, clock, is_bypassed=lambda: False)
@@ -324,6 +346,7 @@ async def running_edge(
         proxy_call=ProxyCall(
             admit=admit, sessions=platform, usage=usage, clock=clock, upstream_timeout_ms=30_000, fence_ms=fence_ms
         ),
+        own_call=OwnCall(admit=admit, services=services, versions=admission, clock=clock),
         proxies=TrustedProxies.parse(proxies),
         require_https=require_https,
     )
@@ -337,6 +360,7 @@ async def running_edge(
             directory=directory,
             billing=billing,
             sessions=platform,
+            services=services,
             broker=broker,
             principals=principals,
             admission=admission,

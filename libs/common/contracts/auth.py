@@ -1,6 +1,8 @@
-"""Messages that `auth` owns: who a caller is, and what changed about an organization."""
+"""Messages that `auth` owns: who a caller is, what changed about an organization, and the management of keys and roles."""
 
 import uuid
+from datetime import datetime
+from typing import Any
 
 import msgspec
 
@@ -63,3 +65,263 @@ class KeyRevoked(Message, frozen=True, kw_only=True):
     key_id: uuid.UUID
     digest: str
     av: int
+
+
+class Actor(msgspec.Struct, frozen=True, kw_only=True):
+    """Who asks for a change, and from where. Without a key: the operator, or the gateway itself."""
+
+    key_id: uuid.UUID | None = None
+    user_id: uuid.UUID | None = None
+    address: str = ""  # the client's, as the edge sees it past trusted proxies
+
+
+class Changed(Message, frozen=True, kw_only=True):
+    """The reply to a change: done, and in force from auth version `av` on. Whoever asked brings `av` to Redis before
+    telling anybody so.
+    """
+
+    av: int
+
+
+class GetOrganization(Message, frozen=True, kw_only=True):
+    """An organization as its own people see it. Fails with NOT_FOUND."""
+
+    org_id: uuid.UUID
+
+
+class Organization(Message, frozen=True, kw_only=True):
+    """The tenant and its plan, as billing last told it; `subscription` as in `Principal`."""
+
+    org_id: uuid.UUID
+    name: str
+    state: str  # active | suspended
+    is_sandbox: bool
+    read_only: bool
+    plan: str  # empty: none
+    subscription: str
+    per_minute: int
+    per_day: int
+    period_start: datetime | None = None
+    period_end: datetime | None = None
+
+
+class UpdateOrganization(Message, frozen=True, kw_only=True):
+    """Rename an organization. Fails with INVALID_REQUEST."""
+
+    org_id: uuid.UUID
+    by: Actor
+    name: str
+
+
+class OrganizationUpdated(Changed, frozen=True, kw_only=True):
+    """The organization as it is now."""
+
+    organization: Organization
+
+
+class ListAudit(Message, frozen=True, kw_only=True):
+    """A page of an organization's audit log, newest first: the `limit` entries before the entry `before`."""
+
+    org_id: uuid.UUID
+    limit: int = 50
+    before: uuid.UUID | None = None
+
+
+class AuditEntry(msgspec.Struct, frozen=True, kw_only=True):
+    """Who did what, when, from where. `by` is `key`, `operator` or `system`; `details` are plain facts, never secrets."""
+
+    entry_id: uuid.UUID
+    at: datetime
+    action: str  # `key.create`, `role.update`, …
+    object_id: uuid.UUID | None
+    by: str
+    key_id: uuid.UUID | None
+    user_id: uuid.UUID | None
+    address: str
+    details: dict[str, Any]
+
+
+class Audit(Message, frozen=True, kw_only=True):
+    """One page; `next` is the `before` of the following one, None at the end."""
+
+    entries: tuple[AuditEntry, ...]
+    next: uuid.UUID | None = None
+
+
+class ListKeys(Message, frozen=True, kw_only=True):
+    """A page of an organization's keys, newest first, revoked ones too."""
+
+    org_id: uuid.UUID
+    limit: int = 50
+    offset: int = 0
+
+
+class Key(msgspec.Struct, frozen=True, kw_only=True):
+    """A key, but for the key itself; `start` is its first eight characters."""
+
+    key_id: uuid.UUID
+    start: str
+    label: str
+    kind: str
+    role: str | None  # a personal key has none
+    role_id: uuid.UUID | None
+    state: str  # active | expired | revoked
+    model_id: uuid.UUID | None
+    per_minute: int | None
+    read_only: bool
+    created_at: datetime
+    expires_at: datetime | None
+    revoked_at: datetime | None
+
+
+class Keys(Message, frozen=True, kw_only=True):
+    """One page and the number of keys on all pages."""
+
+    keys: tuple[Key, ...]
+    total: int
+
+
+class GetKey(Message, frozen=True, kw_only=True):
+    """One key of an organization. Fails with NOT_FOUND."""
+
+    org_id: uuid.UUID
+    key_id: uuid.UUID
+
+
+class FoundKey(Message, frozen=True, kw_only=True):
+    """The key asked for."""
+
+    key: Key
+
+
+class CreateKey(Message, frozen=True, kw_only=True):
+    """A new key with the role called `role`. It may do no more than the key that asks: fails with PERMISSION_DENIED, else
+    with INVALID_REQUEST, NOT_FOUND (the role), CONFLICT (too many keys).
+    """
+
+    org_id: uuid.UUID
+    by: Actor
+    label: str
+    role: str
+    expires_at: datetime | None = None
+    per_minute: int | None = None
+    model_id: uuid.UUID | None = None
+    read_only: bool = False
+
+
+class KeyCreated(Changed, frozen=True, kw_only=True):
+    """`text` is the key itself, said this once (R9)."""
+
+    key: Key
+    text: str
+
+    def __repr__(self) -> str:
+        return f"KeyCreated(key_id={self.key.key_id}, text='***')"
+
+
+class UpdateKey(Message, frozen=True, kw_only=True):
+    """Change what is given (None: unchanged). Fails as `CreateKey`; with CONFLICT for a key that is revoked."""
+
+    org_id: uuid.UUID
+    by: Actor
+    key_id: uuid.UUID
+    label: str | None = None
+    role: str | None = None
+
+
+class KeyUpdated(Changed, frozen=True, kw_only=True):
+    """The key as it is now."""
+
+    key: Key
+
+
+class RotateKey(Message, frozen=True, kw_only=True):
+    """A new key like an active one, which ends `overlap_seconds` (0 to 24 h) from now. The new one lives as long as the old
+    one did from its birth, unless `expires_at` says otherwise. Fails as `UpdateKey`; the reply is KeyCreated.
+    """
+
+    org_id: uuid.UUID
+    by: Actor
+    key_id: uuid.UUID
+    overlap_seconds: int = 0
+    expires_at: datetime | None = None
+
+
+class RevokeKey(Message, frozen=True, kw_only=True):
+    """End a key at once; repeating it is safe. Fails with NOT_FOUND. The reply is KeyUpdated."""
+
+    org_id: uuid.UUID
+    by: Actor
+    key_id: uuid.UUID
+
+
+class ListPermissions(Message, frozen=True, kw_only=True):
+    """Everything that a role can grant."""
+
+
+class Permissions(Message, frozen=True, kw_only=True):
+    """Sorted by name."""
+
+    permissions: tuple[str, ...]
+
+
+class ListRoles(Message, frozen=True, kw_only=True):
+    """An organization's roles, built-in ones first."""
+
+    org_id: uuid.UUID
+
+
+class Role(msgspec.Struct, frozen=True, kw_only=True):
+    """A named set of permissions."""
+
+    role_id: uuid.UUID
+    name: str
+    is_built_in: bool
+    permissions: tuple[str, ...]
+
+
+class Roles(Message, frozen=True, kw_only=True):
+    """All of them."""
+
+    roles: tuple[Role, ...]
+
+
+class CreateRole(Message, frozen=True, kw_only=True):
+    """A role of the organization's own. It grants no more than the key that asks has: fails with PERMISSION_DENIED, else
+    with INVALID_REQUEST, CONFLICT (the name, too many roles).
+    """
+
+    org_id: uuid.UUID
+    by: Actor
+    name: str
+    permissions: tuple[str, ...]
+
+
+class ReplaceRole(Message, frozen=True, kw_only=True):
+    """Let a role have this name and grant these permissions, for all its keys at once. Fails as `CreateRole`; with CONFLICT
+    for a built-in role, NOT_FOUND.
+    """
+
+    org_id: uuid.UUID
+    by: Actor
+    role_id: uuid.UUID
+    name: str
+    permissions: tuple[str, ...]
+
+
+class RoleChanged(Changed, frozen=True, kw_only=True):
+    """The role as it is now."""
+
+    role: Role
+
+
+class DeleteRole(Message, frozen=True, kw_only=True):
+    """Remove a role that no live key and no user has. Fails with CONFLICT, also for a built-in role, or NOT_FOUND."""
+
+    org_id: uuid.UUID
+    by: Actor
+    role_id: uuid.UUID
+
+
+class RoleDeleted(Changed, frozen=True, kw_only=True):
+    """It is gone."""

@@ -20,7 +20,7 @@ MODEL_PARAMETER: Final = "model_id"
 
 
 class Route(msgspec.Struct, frozen=True, kw_only=True):
-    """One route of a surface. `call` names the catalogue's route for the platform; empty = the edge's own answer."""
+    """One route of a surface. `call` names the catalogue's route for the platform; empty = no call to a platform."""
 
     name: str
     method: str
@@ -40,6 +40,11 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
     def may_repeat(self) -> bool:
         """Whether a call whose answer was lost is harmless to send again."""
         return self.retry is not RetryClass.NEVER
+
+    @property
+    def is_secured(self) -> bool:
+        """Whether it may not be served without a permission."""
+        return bool(self.call or self.cost_credits)
 
     @property
     def needs_subscription(self) -> bool:
@@ -116,7 +121,7 @@ def checked(routes: tuple[Route, ...]) -> tuple[Route, ...]:
         names.add(route.name)
         if type(route.cost_credits) is not int or route.cost_credits < 0:
             raise ValueError(f"{route.name}: the price must be a whole number of credits, 0 or more")
-        if (route.call or route.cost_credits) and not route.permission:
+        if route.is_secured and not route.permission:
             raise ValueError(f"{route.name}: a secured route needs a permission")
     return routes
 

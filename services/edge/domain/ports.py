@@ -8,6 +8,7 @@ import msgspec
 from libs.common.contracts.auth import Principal
 from libs.common.contracts.billing import LeaseOpened
 from libs.common.contracts.edge import Usage
+from libs.common.contracts.envelope import Message
 from libs.common.contracts.sessions import Proxy
 from services.edge.domain.catalogue import Route
 from services.edge.domain.upstream import Upstream
@@ -31,10 +32,10 @@ class Reserved(msgspec.Struct, frozen=True):
 
     org_id: UUID
     cost: int
-    balance: int  # after this call; work in flight is already off
+    balance: int | None  # after this call; work in flight is already off. None: a free call, and no lease to tell by
     windows: Windows
     lease_id: UUID | None = None
-    is_local: bool = False  # from the lease held in this process while Redis is away
+    is_local: bool = False  # admitted in this process while Redis is away, from the lease held here
 
 
 class PrincipalCold(Exception):
@@ -131,6 +132,16 @@ class Sessions(Protocol):
     async def proxy(self, call: Proxy, body: bytes, *, deadline_ms: int, may_repeat: bool) -> Upstream:
         """The platform's answer. Raises Refusal: 404, 424, 502, 503 (nothing was sent), 504 (`OUTCOME_UNKNOWN` unless
         `may_repeat`).
+        """
+        ...
+
+
+class Services(Protocol):
+    """The other services, as own routes ask them."""
+
+    async def ask(self, command: Message, *, org_id: UUID, deadline_ms: int, may_repeat: bool) -> Message:
+        """The reply to an rpc. Raises Refusal: the service's own (4xx, 503), 503 (nothing was sent), 504 (`OUTCOME_UNKNOWN`
+        unless `may_repeat`), 500 for a defect of the service.
         """
         ...
 

@@ -25,6 +25,7 @@ CODES: Final[dict[str, tuple[int, str]]] = {
     "ROUTE_NOT_SUPPORTED": (404, "The model's platform has no such route"),
     "UPSTREAM_NOT_FOUND": (404, "Not found on the platform"),
     "METHOD_NOT_ALLOWED": (405, "Method not allowed"),
+    "CONFLICT": (409, "It is in the way of something that exists"),
     "BODY_TOO_LARGE": (413, "Request body too large"),
     "UNSUPPORTED_MEDIA_TYPE": (415, "Unsupported media type"),
     "EXPECTATION_FAILED": (417, "The only expectation met here is 100-continue"),

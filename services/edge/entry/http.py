@@ -4,6 +4,7 @@
     6 rights   7 subscription   8 windows   9 credits                                               (usecases/admit.py)
     10 body, query   12 model                                                                       (requests.py)
     14 the model's state   15 the platform's answer                                                 (usecases/proxy_call.py)
+    or, of an own route, the answer of the service whose business it is                             (usecases/own_call.py)
 
 Nothing of a request is read, counted or paid before the row whose turn it is.
 """
@@ -12,24 +13,28 @@ from collections.abc import Sequence
 from typing import Final
 from uuid import UUID
 
+import msgspec
 from aiohttp import web
 
+from libs.common.contracts.auth import Actor
 from libs.common.errors import Unavailable
 from libs.common.ids import uuid7
 from libs.common.telemetry.log import logger
 from libs.common.telemetry.metrics import UNHANDLED_ERRORS
 from libs.common.telemetry.trace import accept_traceparent, current_traceparent
 from services.edge.domain.catalogue import Route, checked
+from services.edge.domain.own_route import Asked, OwnRoute
 from services.edge.domain.refusal import Refusal
-from services.edge.domain.upstream import refusal_of
+from services.edge.domain.upstream import Upstream, refusal_of
 from services.edge.entry import answers
 from services.edge.entry.credentials import presented_key
 from services.edge.entry.observe import Observer
 from services.edge.entry.proxies import TrustedProxies
-from services.edge.entry.requests import check_declared_length, read_request
+from services.edge.entry.requests import check_declared_length, read_own_request, read_request
 from services.edge.entry.router import Router
 from services.edge.entry.surface import Surface
 from services.edge.usecases.authenticate import Authenticate
+from services.edge.usecases.own_call import OwnCall
 from services.edge.usecases.proxy_call import Call, ProxyCall, Request
 
 _HEALTHY: Final = b'{"status":"ok"}'
@@ -46,6 +51,7 @@ class Edge:
         *,
         authenticate: Authenticate,
         proxy_call: ProxyCall,
+        own_call: OwnCall,
         proxies: TrustedProxies,
         require_https: bool,
     ) -> None:
@@ -62,6 +68,7 @@ class Edge:
         self._router = Router(routes)
         self._authenticate = authenticate
         self._proxy_call = proxy_call
+        self._own_call = own_call
         self._proxies = proxies
         self._require_https = require_https
         self._observer = Observer()
@@ -116,15 +123,38 @@ class Edge:
         current_traceparent.set(accept_traceparent(headers.get("traceparent")))
         exchange.call = call = Call(exchange.id, route, credential, caller)
 
+        if isinstance(route, OwnRoute):
+            upstream = await self._own(exchange, call, route, path_params, surface.body_bytes_max)
+        else:
+            upstream = await self._proxied(exchange, call, path_params, surface.body_bytes_max)
+        assert call.reserved is not None
+        status, body = surface.success(upstream, call.reserved)
+        return answers.success(status, body, exchange.id, call.reserved)
+
+    async def _proxied(
+        self, exchange: "_Exchange", call: Call, path_params: dict[str, str], bytes_max: int
+    ) -> Upstream:
         async def read(_: Call) -> Request:
-            return await read_request(request, route, path_params, bytes_max=surface.body_bytes_max)
+            return await read_request(exchange.request, call.route, path_params, bytes_max=bytes_max)
 
         upstream = await self._proxy_call(call, read)
         if not upstream.is_success:
             raise refusal_of(upstream)
-        assert call.reserved is not None
-        status, body = surface.success(upstream, call.reserved)
-        return answers.success(status, body, exchange.id, call.reserved)
+        return upstream
+
+    async def _own(
+        self, exchange: "_Exchange", call: Call, route: OwnRoute, path_params: dict[str, str], bytes_max: int
+    ) -> Upstream:
+        """An own route's answer, in the form in which surfaces take a platform's."""
+        request = exchange.request
+
+        async def read(admitted: Call) -> Asked:
+            caller = admitted.caller
+            by = Actor(key_id=caller.key_id, user_id=caller.user_id, address=self._address(request))
+            return await read_own_request(request, route, path_params, caller=caller, by=by, bytes_max=bytes_max)
+
+        data = await self._own_call(call, route, read)
+        return Upstream(route.status, b"" if route.data is None else msgspec.json.encode(data))
 
     def _surface_of(self, path: str) -> Surface:
         for surface in self._surfaces:

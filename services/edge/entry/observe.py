@@ -63,7 +63,8 @@ class Observer:
         upstream_ms = call.upstream.upstream_ms if call is not None and call.upstream is not None else 0
         if call is not None:
             self._auth_ok.inc()
-            OVERHEAD.observe(max(0.0, seconds - upstream_ms / 1_000))
+            if call.route.call:
+                OVERHEAD.observe(max(0.0, seconds - upstream_ms / 1_000))
         elif refusal is not None and refusal.status == 401:
             AUTH.labels(refusal.code.lower()).inc()
         if refusal is None and seconds < SLOW_SECONDS and next(self._running) % SAMPLE:

@@ -42,6 +42,10 @@ if code == 0 and cost > 0 then
   end
   if refill and redis.call('SET', KEYS[5], ARGV[7], 'NX', 'PX', ARGV[8]) then won = 1 end  -- one caller of all edges asks billing
 end
+if code == 0 and cost == 0 then                                                                 -- free: the lease is only shown
+  local l = redis.call('HMGET', KEYS[3], 'id', 'avail', 'until', 'rest')
+  if l[1] and ms < tonumber(l[3]) then id, avail, rest = l[1], tonumber(l[2]), tonumber(l[4]) end
+end
 if code == 0 and count then
   mc, dc = mc + 1, dc + 1
   redis.call('HSET', KEYS[1], 'mi', mi, 'mc', mc, 'mp', mp, 'di', di, 'dc', dc)

@@ -254,7 +254,7 @@ def _windows(caller: Principal, answer: list[Any]) -> Windows:
 def _reserved(caller: Principal, cost: int, answer: list[Any]) -> Reserved:
     windows = _windows(caller, answer)
     if cost == 0:
-        return Reserved(caller.org_id, 0, 0, windows)
+        return Reserved(caller.org_id, 0, answer[7] + answer[8] if answer[9] else None, windows)
     return Reserved(
         caller.org_id,
         cost,

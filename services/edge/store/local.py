@@ -65,7 +65,7 @@ class LocalAdmission:
     async def reserve(self, caller: Principal, route: Route, *, cost: int) -> Reserved:
         self._check_windows(caller, route)
         if cost == 0:
-            return Reserved(caller.org_id, 0, 0, self._count(caller, route))
+            return Reserved(caller.org_id, 0, None, self._count(caller, route), is_local=True)
         lease = await self._lease(caller.org_id, cost)
         lease.avail -= cost
         windows = self._count(caller, route)

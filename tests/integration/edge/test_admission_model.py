@@ -166,6 +166,8 @@ class Admissions(RuleBasedStateMachine):
             code, avail, rest, lease_id, refill = self.spend(cost)
             if refill and not self.lock:
                 self.lock, won = token, 1
+        elif code == Code.OK:
+            avail, rest, lease_id = self.shown()
         minute, previous, day, key = counters.minute, counters.previous, counters.day, counters.key
         if code == Code.OK and counts:
             minute, day = minute + 1, day + 1
@@ -201,10 +203,17 @@ class Admissions(RuleBasedStateMachine):
                 return code
         raise AssertionError
 
+    def shown(self) -> tuple[int, int, str]:
+        """What a live lease holds, what the balance has beyond it, and its id."""
+        lease = self.lease
+        if lease is None or self.now_ms >= lease.until_ms:
+            return 0, 0, ""
+        return lease.avail, lease.rest, str(lease.id)
+
     def spend(self, cost: int) -> tuple[Code, int, int, str, bool]:
         lease = self.lease
         live = lease is not None and self.now_ms < lease.until_ms
-        avail, rest, lease_id = (lease.avail, lease.rest, str(lease.id)) if lease is not None and live else (0, 0, "")
+        avail, rest, lease_id = self.shown()
         if lease is not None and live and lease.avail >= cost:
             lease.avail -= cost
             refill = lease.avail < lease.low or lease.until_ms - self.now_ms < 10_000

@@ -2,10 +2,12 @@
 
 from typing import Final
 
+import msgspec
 import orjson
 
 from libs.common.contracts.catalogue import catalogue
 from services.edge.domain.catalogue import Route, proxied
+from services.edge.domain.own import own_routes
 from services.edge.domain.ports import Reserved
 from services.edge.domain.refusal import Refusal
 from services.edge.domain.upstream import Upstream
@@ -13,7 +15,7 @@ from services.edge.domain.upstream import Upstream
 BODY_BYTES_MAX: Final = 1_048_576
 
 _META: Final = (
-    b',"_meta":{"_credits":{"used":%d,"balance":%d},"_rate_limits":{"limit_minute":%d,"remaining_minute":%d,'
+    b',"_meta":{"_credits":{"used":%d,"balance":%b},"_rate_limits":{"limit_minute":%d,"remaining_minute":%d,'
     b'"limit_day":%d,"remaining_day":%d}}}'
 )
 
@@ -38,13 +40,14 @@ class Gateway:
             Route(name="health", method="GET", path=f"{self.prefix}/health", permission=None),
             *(proxied(call, f"{self.prefix}/models/{{model_id}}{call.path}") for call in calls.values()),
             delete_by_message,
+            *(msgspec.structs.replace(route, path=self.prefix + route.path) for route in own_routes()),
         )
 
     def success(self, upstream: Upstream, reserved: Reserved) -> tuple[int, bytes]:
         windows = reserved.windows
         meta = _META % (
             reserved.cost,
-            reserved.balance,
+            b"null" if reserved.balance is None else b"%d" % reserved.balance,
             windows.limits.minute,
             windows.remaining_minute,
             windows.limits.day,

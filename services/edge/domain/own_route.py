@@ -1,0 +1,94 @@
+"""The gateway's own routes as data (requirements 6): what each takes, which service's command answers it, what is shown.
+
+The routes themselves are in `own/`, one file a subject. They cost nothing, need no subscription, and pass the same checks
+in the same order as calls to a platform.
+"""
+
+import re
+from collections.abc import Callable, Iterable
+from typing import Any, Final
+from uuid import UUID
+
+import msgspec
+
+from libs.common.contracts.auth import Actor, Principal
+from libs.common.contracts.catalogue import catalogue
+from libs.common.contracts.envelope import Message
+from services.edge.domain.catalogue import WITH_BODY, QueryRule, Route
+from services.edge.domain.refusal import Refusal
+
+DEADLINE_MS: Final = 5_000  # for the service that answers; a caller waits no longer
+LIMIT: Final[QueryRule] = re.compile(r"[0-9]{1,18}")  # what is beyond the maximum is cut to it
+ID: Final[QueryRule] = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+_STATUSES: Final = frozenset({200, 201, 204})
+
+
+class Asked(msgspec.Struct, frozen=True):
+    """A request to an own route, read and checked: what its `command` or `answer` is made from."""
+
+    caller: Principal
+    by: Actor  # who asks and from where, for the audit log
+    path: dict[str, str]
+    query: dict[str, str]
+    body: Any = None  # the route's `body` struct
+
+    @property
+    def org_id(self) -> UUID:
+        return self.caller.org_id
+
+    def id(self, name: str) -> UUID:
+        """The id in the path. Raises Refusal (404): what is no UUID names nothing of ours."""
+        try:
+            return UUID(self.path[name])
+        except ValueError:
+            raise Refusal("NOT_FOUND") from None
+
+    def number(self, name: str, *, default: int, most: int) -> int:
+        """The whole number in the query, cut to `most`; the route's query rule has judged its form."""
+        return min(int(self.query[name]), most) if name in self.query else default
+
+
+class OwnRoute(Route, frozen=True, kw_only=True):
+    """One own route. `command` makes the rpc that answers it, and `show` takes the answer's `data` out of the reply; or
+    `answer` makes `data` right here. Status 204 is for what has no `data`.
+    """
+
+    status: int = 200
+    body: type[msgspec.Struct] | None = None  # of the request; members it does not name are ignored
+    data: Any = None  # the type of the answer's `data`; None: `null`
+    command: Callable[[Asked], Message] | None = None
+    show: Callable[[Any], Any] = lambda reply: reply
+    answer: Callable[[Asked], Any] | None = None
+    deadline_ms: int = DEADLINE_MS
+    is_repeatable: bool = False  # a POST that may be asked twice; other methods may, as HTTP has it
+
+    @property
+    def is_secured(self) -> bool:
+        return True
+
+    @property
+    def may_repeat(self) -> bool:
+        return self.method != "POST" or self.is_repeatable
+
+
+def query_of(**rules: QueryRule) -> dict[str, QueryRule]:
+    """The query of a route: names and what their values must look like (None: anything)."""
+    return rules
+
+
+def checked_own(routes: Iterable[OwnRoute]) -> tuple[OwnRoute, ...]:
+    """`routes`, if they may be served. Raises ValueError for a price, a permission or a name of a platform's call, for a
+    route that answers in no way or two, a status we do not give, or a body where none is read.
+    """
+    calls = catalogue()
+    taken = {call.permission for call in calls.values()}
+    for route in routes:
+        if route.cost_credits or route.call or route.name in calls or route.permission in taken:
+            raise ValueError(f"{route.name}: an own route is free, and shares no name and no permission with a call")
+        if (route.command is None) is (route.answer is None):
+            raise ValueError(f"{route.name}: either a command answers it, or the edge itself does")
+        if route.status not in _STATUSES or (route.status == 204) is not (route.data is None):
+            raise ValueError(f"{route.name}: 200 or 201 with data, 204 without")
+        if route.body is not None and route.method not in WITH_BODY:
+            raise ValueError(f"{route.name}: no body is read of a {route.method}")
+    return tuple(routes)

@@ -1,0 +1,76 @@
+"""The gateway's own routes: admitted like any call, at no cost, and answered by the service whose business it is."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any, Final
+
+import msgspec
+
+from libs.common.clock import Clock
+from libs.common.contracts.auth import Changed
+from libs.common.contracts.billing import Balance, GetBalance
+from services.edge.domain.own_route import Asked, OwnRoute
+from services.edge.domain.ports import AdmissionAway, Reserved, Services, VersionedAdmission
+from services.edge.domain.refusal import Refusal
+from services.edge.usecases.admit import Admit
+from services.edge.usecases.proxy_call import Call
+
+BALANCE_MS: Final = 1_000  # for a figure beside the answer; without it the answer says null
+
+
+@dataclass(frozen=True, slots=True)
+class OwnCall:
+    """Admit, read, ask, and let every edge know of a change before the caller does."""
+
+    admit: Admit
+    services: Services
+    versions: VersionedAdmission
+    clock: Clock
+
+    async def __call__(self, call: Call, route: OwnRoute, read: Callable[[Call], Awaitable[Asked]]) -> Any:
+        """The answer's `data`. `read` takes the request in, once the call is admitted. Raises Refusal."""
+        call.caller, reserved = await self.admit(call.caller, call.credential, route)
+        call.reserved = reserved
+        asked = await read(call)
+        if route.answer is not None:
+            data = route.answer(asked)
+        else:
+            data = await self._ask(asked, route, reserved)
+        if reserved.balance is None:
+            call.reserved = msgspec.structs.replace(reserved, balance=await self._balance(asked))
+        return data
+
+    async def _ask(self, asked: Asked, route: OwnRoute, reserved: Reserved) -> Any:
+        assert route.command is not None
+        command = route.command(asked)
+        if reserved.is_local and not route.may_repeat:
+            # Its 2xx could not be given, and what it makes could not be made twice: better nothing at all.
+            raise Refusal("UNAVAILABLE", detail="no change that cannot be repeated while Redis is away")
+        deadline_ms = self.clock.now_ms() + route.deadline_ms
+        reply = await self.services.ask(
+            command, org_id=asked.org_id, deadline_ms=deadline_ms, may_repeat=route.may_repeat
+        )
+        if isinstance(reply, Changed):
+            await self._bring_to_every_edge(asked, reply)
+        return None if route.data is None else route.show(reply)
+
+    async def _bring_to_every_edge(self, asked: Asked, change: Changed) -> None:
+        """From here on the admission script refuses every principal made before the change, whichever edge holds it."""
+        try:
+            await self.versions.raise_version(asked.org_id, change.av)
+        except AdmissionAway as exc:
+            raise Refusal(
+                "UNAVAILABLE", "The change is stored, but may not be in force everywhere yet: repeat the request"
+            ) from exc
+
+    async def _balance(self, asked: Asked) -> int | None:
+        """What can be spent, from the books: no lease of this moment tells it."""
+        try:
+            balance = await self.services.ask(
+                GetBalance(org_id=asked.org_id), org_id=asked.org_id,
+                deadline_ms=self.clock.now_ms() + BALANCE_MS, may_repeat=True,
+            )  # fmt: skip
+        except Refusal:
+            return None  # a figure beside the answer: no reason to refuse it
+        assert isinstance(balance, Balance)
+        return balance.balance - balance.leased
