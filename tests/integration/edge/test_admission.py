@@ -124,6 +124,7 @@ async def test_the_balance_shown_falls_one_by_one(store: Store) -> None:
         assert isinstance(reserved, Reserved)
         posted(store, caller, reserved)
         await asyncio.sleep(0.002)
+        assert reserved.balance is not None
         shown.append(reserved.balance)
     assert shown[0] == 29
     assert shown[-1] == 0
