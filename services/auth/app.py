@@ -20,9 +20,14 @@ from services.auth.usecases.create_organization import CreateOrganization
 from services.auth.usecases.create_role import CreateRole
 from services.auth.usecases.issue_key import IssueKey
 from services.auth.usecases.project_subscription import ProjectSubscription
+from services.auth.usecases.remove_role import RemoveRole
+from services.auth.usecases.rename_organization import RenameOrganization
+from services.auth.usecases.replace_role import ReplaceRole
 from services.auth.usecases.resolve_key import ResolveKey
 from services.auth.usecases.revoke_key import RevokeKey
+from services.auth.usecases.rotate_key import RotateKey
 from services.auth.usecases.set_organization_state import SetOrganizationState
+from services.auth.usecases.update_key import UpdateKey
 from services.auth.usecases.update_role import UpdateRole
 
 SERVICE = "auth"
@@ -38,7 +43,8 @@ async def build(process: Process) -> None:
     )
     outbox = Outbox()
     relay = Relay(db, bus.publisher, outbox)
-    do = use_cases(PostgresAccounts(db, outbox), PostgresKeyHolders(db), peppers, SystemClock())
+    accounts, clock = PostgresAccounts(db, outbox), SystemClock()
+    do = use_cases(accounts, PostgresKeyHolders(db), peppers, clock)
 
     async def schema() -> None:
         if not await schema_is_current(db, SERVICE):
@@ -55,7 +61,7 @@ async def build(process: Process) -> None:
     process.ready_when("bus", bus.check)
     process.start("bus", bus.run())
     process.start("relay", relay.run())
-    await bus.start(consumers(do))
+    await bus.start(consumers(do, accounts, clock))
     process.on_drain("bus", drain_bus)
     # After the handlers ended: what they wrote leaves with them.
     process.on_drain("outbox", drain_outbox)
@@ -66,11 +72,16 @@ def use_cases(accounts: Accounts, holders: KeyHolders, peppers: PepperRing, cloc
     return UseCases(
         add_user=AddUser(accounts),
         create_organization=CreateOrganization(accounts),
-        create_role=CreateRole(accounts),
+        create_role=CreateRole(accounts, clock),
         issue_key=IssueKey(accounts, peppers, clock),
         project_subscription=ProjectSubscription(accounts),
+        remove_role=RemoveRole(accounts, clock),
+        rename_organization=RenameOrganization(accounts),
+        replace_role=ReplaceRole(accounts, clock),
         resolve_key=ResolveKey(holders, peppers.active, clock),
         revoke_key=RevokeKey(accounts, clock),
+        rotate_key=RotateKey(accounts, peppers, clock),
         set_organization_state=SetOrganizationState(accounts),
+        update_key=UpdateKey(accounts, clock),
         update_role=UpdateRole(accounts),
     )

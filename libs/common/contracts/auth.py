@@ -128,7 +128,7 @@ class ListAudit(Message, frozen=True, kw_only=True):
 
 
 class AuditEntry(msgspec.Struct, frozen=True, kw_only=True):
-    """Who did what, when, from where. `by` is `key`, `operator` or `system`; `details` are plain facts, never secrets."""
+    """Who did what, when, from where. `by` is `key` or `operator`; `details` are plain facts, never secrets."""
 
     entry_id: uuid.UUID
     at: datetime
@@ -209,7 +209,7 @@ class CreateKey(Message, frozen=True, kw_only=True):
     read_only: bool = False
 
 
-class KeyCreated(Changed, frozen=True, kw_only=True):
+class KeyCreated(Message, frozen=True, kw_only=True):
     """`text` is the key itself, said this once (R9)."""
 
     key: Key
@@ -217,6 +217,16 @@ class KeyCreated(Changed, frozen=True, kw_only=True):
 
     def __repr__(self) -> str:
         return f"KeyCreated(key_id={self.key.key_id}, text='***')"
+
+
+class KeyRotated(Changed, frozen=True, kw_only=True):
+    """The new key; `text` is said this once."""
+
+    key: Key
+    text: str
+
+    def __repr__(self) -> str:
+        return f"KeyRotated(key_id={self.key.key_id}, text='***')"
 
 
 class UpdateKey(Message, frozen=True, kw_only=True):
@@ -237,7 +247,7 @@ class KeyUpdated(Changed, frozen=True, kw_only=True):
 
 class RotateKey(Message, frozen=True, kw_only=True):
     """A new key like an active one, which ends `overlap_seconds` (0 to 24 h) from now. The new one lives as long as the old
-    one did from its birth, unless `expires_at` says otherwise. Fails as `UpdateKey`; the reply is KeyCreated.
+    one did from its birth, unless `expires_at` says otherwise. Fails as `UpdateKey`.
     """
 
     org_id: uuid.UUID
@@ -307,6 +317,12 @@ class ReplaceRole(Message, frozen=True, kw_only=True):
     role_id: uuid.UUID
     name: str
     permissions: tuple[str, ...]
+
+
+class RoleCreated(Message, frozen=True, kw_only=True):
+    """The new role."""
+
+    role: Role
 
 
 class RoleChanged(Changed, frozen=True, kw_only=True):

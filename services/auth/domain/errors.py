@@ -33,3 +33,10 @@ class Conflict(FangateError):
 
     code = "CONFLICT"
     status_hint = 409
+
+
+class PermissionDenied(FangateError):
+    """Missing permission."""
+
+    code = "PERMISSION_DENIED"
+    status_hint = 403

@@ -15,6 +15,7 @@ from services.auth.domain.role import Role
 
 LABEL_CHARACTERS_MAX: Final = 100
 KEY_PER_MINUTE_PERSONAL: Final = 100  # R151
+LIVE_KEYS_MAX: Final = 1_000  # of one organization
 KEY_PER_MINUTE_MAX: Final = 1_000_000
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -81,6 +82,13 @@ class KeyHolder(msgspec.Struct, frozen=True, kw_only=True):
     organization: Organization
     role: Role | None = None
     user_state: UserState | None = None
+
+
+class ListedKey(msgspec.Struct, frozen=True, kw_only=True):
+    """A key as a list shows it; a personal key has no role."""
+
+    key: Key
+    role_name: str | None
 
 
 def principal_of(holder: KeyHolder, now: datetime) -> Principal:

@@ -6,8 +6,9 @@ from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 from typing import Protocol
 
+from libs.common.contracts.auth import Actor, AuditEntry
 from libs.common.contracts.envelope import Message
-from services.auth.domain.key import Key, KeyHolder
+from services.auth.domain.key import Key, KeyHolder, ListedKey
 from services.auth.domain.organization import Organization, OrganizationState, Subscription, User
 from services.auth.domain.role import Role
 
@@ -27,6 +28,7 @@ class KeyHolders(Protocol):
 class Change(Protocol):
     """One transaction on one organization, whose row it holds: changes of an organization happen one after another.
 
+    Every write leaves its line in the audit log, in the same transaction (`audit.py`), but for billing's word on the plan.
     Writing anything raises the organization's auth version by one, once, and says so on the bus (`auth.org.changed.v1`);
     a change that writes nothing does neither. Everything is inside the organization: a foreign object is not found.
     """
@@ -39,6 +41,8 @@ class Change(Protocol):
         ...
 
     async def set_state(self, state: OrganizationState) -> None: ...
+
+    async def rename(self, name: str) -> None: ...
 
     async def set_subscription(self, subscription: Subscription) -> None: ...
 
@@ -54,14 +58,42 @@ class Change(Protocol):
         """Raises Conflict when the organization has a role of that name, in any case of letters."""
         ...
 
-    async def set_permissions(self, role: Role, permissions: frozenset[str]) -> None: ...
+    async def role(self, role_id: uuid.UUID) -> Role:
+        """Raises NotFound, also for a role of another organization or one that was removed."""
+        ...
+
+    async def count_roles(self) -> int:
+        """Roles there are, built-in ones among them."""
+        ...
+
+    async def replace_role(self, old: Role, new: Role) -> None:
+        """Name and permissions of `new` from now on. Raises Conflict for a name in use."""
+        ...
+
+    async def is_in_use(self, role: Role, now: datetime) -> bool:
+        """Whether a key that still opens something, or a user who was not removed, has the role."""
+        ...
+
+    async def remove_role(self, role: Role, at: datetime) -> None: ...
+
+    async def holder(self, key_id: uuid.UUID) -> KeyHolder:
+        """A key of the organization with all that it speaks for, as of now. Raises NotFound."""
+        ...
+
+    async def count_keys(self, now: datetime) -> int:
+        """Keys that still open something."""
+        ...
 
     async def key(self, key_id: uuid.UUID) -> Key:
         """Raises NotFound, also for a key of another organization."""
         ...
 
-    async def add_key(self, key: Key) -> None:
+    async def add_key(self, key: Key, *, replaces: uuid.UUID | None = None) -> None:
         """Raises Conflict for a second active personal key of one user."""
+        ...
+
+    async def update_key(self, old: Key, new: Key) -> None:
+        """Label, role and expiry of `new` from now on."""
         ...
 
     async def revoke_key(self, key_id: uuid.UUID, at: datetime) -> None:
@@ -80,8 +112,9 @@ class Accounts(Protocol):
         """Store a new organization whole, and announce it. Raises Conflict when its id or its owner's address is taken."""
         ...
 
-    def change(self, org_id: uuid.UUID) -> AbstractAsyncContextManager[Change]:
-        """A transaction on one organization: commits when the block ends, rolls back when it raises.
+    def change(self, org_id: uuid.UUID, by: Actor | None = None) -> AbstractAsyncContextManager[Change]:
+        """A transaction on one organization: commits when the block ends, rolls back when it raises. `by` is whom the audit
+        log names; None: the operator.
 
         Raises NotFound on entry; OrganizationDeleted, a NotFound too, when it is there no more.
         """
@@ -97,6 +130,18 @@ class Accounts(Protocol):
 
     async def roles(self, org_id: uuid.UUID) -> list[Role]:
         """Built-in ones first, then by name."""
+        ...
+
+    async def listed_key(self, org_id: uuid.UUID, key_id: uuid.UUID) -> ListedKey:
+        """Raises NotFound, also for a key of another organization."""
+        ...
+
+    async def key_page(self, org_id: uuid.UUID, *, limit: int, offset: int) -> tuple[list[ListedKey], int]:
+        """Newest first, revoked ones too; and how many there are on all pages."""
+        ...
+
+    async def audit_page(self, org_id: uuid.UUID, *, limit: int, before: uuid.UUID | None) -> list[AuditEntry]:
+        """The audit log, newest first: entries before the entry `before`."""
         ...
 
     async def keys(self, org_id: uuid.UUID) -> list[Key]:

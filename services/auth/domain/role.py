@@ -21,6 +21,7 @@ from services.auth.domain.permission import (
 )
 
 OWNER: Final = "owner"
+ROLES_MAX: Final = 200  # of one organization
 
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9 _.-]{0,62}[A-Za-z0-9]|[A-Za-z0-9]")
 

@@ -1,14 +1,17 @@
 """What auth takes from the bus: the edge's question who is calling, and the events it projects or announces."""
 
 from libs.common.bus import Consumer, events, rpc
+from libs.common.clock import Clock
 from libs.common.contracts import auth, billing, sessions, takedowns
 from libs.common.contracts.envelope import Context, Message
 from libs.common.errors import Transient
 from services.auth.domain.errors import NotFound
+from services.auth.domain.ports import Accounts
+from services.auth.entry.management import managed
 from services.auth.usecases import UseCases
 
 
-def consumers(do: UseCases) -> list[Consumer]:
+def consumers(do: UseCases, accounts: Accounts, clock: Clock) -> list[Consumer]:
     """All consumers of the service; prefetch and workers as docs/architecture.md says."""
 
     async def resolve_key(message: auth.ResolveKey, _context: Context) -> auth.Principal:
@@ -25,7 +28,7 @@ def consumers(do: UseCases) -> list[Consumer]:
         """Nobody to tell: these become webhooks where an organization has an endpoint, and none can have one yet."""
 
     return [
-        rpc("auth.rpc", prefetch=100, workers=50).on(auth.ResolveKey, resolve_key),
+        managed(rpc("auth.rpc", prefetch=100, workers=50).on(auth.ResolveKey, resolve_key), do, accounts, clock),
         events("auth.events", prefetch=50, workers=20)
         .on(billing.SubscriptionChanged, project_subscription)
         .on(

@@ -6,18 +6,21 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from datetime import datetime
 from typing import Final
 
-from libs.common.contracts.auth import OrganizationChanged
+from libs.common.contracts.auth import Actor, AuditEntry, OrganizationChanged
 from libs.common.contracts.envelope import Message
 from libs.common.db.errors import UniqueViolation
 from libs.common.db.outbox import Outbox
 from libs.common.db.pool import Database, Record, Tx
 from libs.common.db.queries import load_queries
 from libs.common.db.tx import accept_once
+from libs.common.ids import uuid7
+from services.auth.domain import audit
+from services.auth.domain.audit import Deed
 from services.auth.domain.errors import Conflict, NotFound, OrganizationDeleted
-from services.auth.domain.key import Key, KeyHolder
+from services.auth.domain.key import Key, KeyHolder, ListedKey
 from services.auth.domain.organization import Organization, OrganizationState, Subscription, User
 from services.auth.domain.role import Role
-from services.auth.store.rows import holder_of, key_of, organization_of, role_of
+from services.auth.store.rows import entry_of, holder_of, key_of, listed_key_of, organization_of, role_of
 
 QUERIES: Final = load_queries(__package__)
 CONSUMER: Final = "auth.events"  # the name under which messages are remembered
@@ -54,12 +57,14 @@ class PostgresKeyHolders:
 class PostgresChange:
     """One transaction on one organization. The row lock makes `av` known before it is written."""
 
-    def __init__(self, tx: Tx, organization: Organization) -> None:
+    def __init__(self, tx: Tx, organization: Organization, by: Actor | None) -> None:
         self.organization = organization
         self.av = organization.av + 1
         self._tx = tx
+        self._by = by
         self._org_id = organization.org_id
         self._has_written = False
+        self._deeds: list[Deed] = []
         self._events: list[Message] = []
         self._cause: uuid.UUID | None = None
 
@@ -68,7 +73,11 @@ class PostgresChange:
         return await accept_once(self._tx, CONSUMER, message_id)
 
     async def set_state(self, state: OrganizationState) -> None:
-        await self._write(QUERIES.set_state, self._org_id, str(state))
+        await self._write(QUERIES.set_state, self._org_id, str(state), deed=audit.state_set(self.organization, state))
+
+    async def rename(self, name: str) -> None:
+        deed = audit.organization_renamed(self.organization, name)
+        await self._write(QUERIES.rename_organization, self._org_id, name, deed=deed)
 
     async def set_subscription(self, subscription: Subscription) -> None:
         await self._write(
@@ -81,10 +90,13 @@ class PostgresChange:
             subscription.per_day,
             subscription.period_start,
             subscription.period_end,
+            deed=None,
         )
 
     async def add_user(self, user: User) -> None:
-        await self._write(QUERIES.add_user, user.user_id, self._org_id, user.email, user.role_id)
+        await self._write(
+            QUERIES.add_user, user.user_id, self._org_id, user.email, user.role_id, deed=audit.user_added(user)
+        )
 
     async def role_named(self, name: str) -> Role:
         row = await self._tx.fetchrow(QUERIES.find_role, self._org_id, name)
@@ -92,17 +104,44 @@ class PostgresChange:
 
     async def add_role(self, role: Role) -> None:
         await self._write(
-            QUERIES.add_role, role.role_id, self._org_id, role.name, role.is_built_in, sorted(role.granted)
+            QUERIES.add_role,
+            role.role_id,
+            self._org_id,
+            role.name,
+            role.is_built_in,
+            sorted(role.granted),
+            deed=None if role.is_built_in else audit.role_created(role),
         )
 
-    async def set_permissions(self, role: Role, permissions: frozenset[str]) -> None:
-        await self._write(QUERIES.set_permissions, self._org_id, role.role_id, sorted(permissions))
+    async def role(self, role_id: uuid.UUID) -> Role:
+        row = await self._tx.fetchrow(QUERIES.get_role, self._org_id, role_id)
+        return role_of(_found(row, "Role not found"))
+
+    async def count_roles(self) -> int:
+        return int(await self._tx.fetchval(QUERIES.count_roles, self._org_id))
+
+    async def replace_role(self, old: Role, new: Role) -> None:
+        deed = audit.role_replaced(old, new)
+        await self._write(QUERIES.replace_role, self._org_id, old.role_id, new.name, sorted(new.granted), deed=deed)
+
+    async def is_in_use(self, role: Role, now: datetime) -> bool:
+        return bool(await self._tx.fetchval(QUERIES.role_is_in_use, self._org_id, role.role_id, now))
+
+    async def remove_role(self, role: Role, at: datetime) -> None:
+        await self._write(QUERIES.remove_role, self._org_id, role.role_id, at, deed=audit.role_removed(role))
+
+    async def holder(self, key_id: uuid.UUID) -> KeyHolder:
+        row = await self._tx.fetchrow(QUERIES.get_holder, self._org_id, key_id)
+        return holder_of(_found(row, "Key not found"))
+
+    async def count_keys(self, now: datetime) -> int:
+        return int(await self._tx.fetchval(QUERIES.count_keys, self._org_id, now))
 
     async def key(self, key_id: uuid.UUID) -> Key:
         row = await self._tx.fetchrow(QUERIES.get_key, self._org_id, key_id)
         return key_of(_found(row, "Key not found"))
 
-    async def add_key(self, key: Key) -> None:
+    async def add_key(self, key: Key, *, replaces: uuid.UUID | None = None) -> None:
         await self._write(
             QUERIES.add_key,
             key.key_id,
@@ -121,26 +160,54 @@ class PostgresChange:
             key.read_only,
             key.created_at,
             key.expires_at,
+            deed=audit.key_created(key, replaces),
+        )
+
+    async def update_key(self, old: Key, new: Key) -> None:
+        await self._write(
+            QUERIES.update_key,
+            self._org_id,
+            old.key_id,
+            new.label,
+            new.role_id,
+            new.expires_at,
+            deed=audit.key_updated(old, new),
         )
 
     async def revoke_key(self, key_id: uuid.UUID, at: datetime) -> None:
-        await self._write(QUERIES.revoke_key, self._org_id, key_id, at)
+        await self._write(QUERIES.revoke_key, self._org_id, key_id, at, deed=audit.key_revoked(key_id))
 
     def announce(self, event: Message) -> None:
         self._events.append(event)
 
     async def finish(self, outbox: Outbox) -> None:
-        """Raise the auth version if anything was written, and put what is to be said into the outbox."""
+        """Raise the auth version if anything was written, log the deeds, and put what is to be said into the outbox."""
+        for deed in self._deeds:
+            await self._log(deed)
         if self._has_written:
             await self._tx.execute(QUERIES.set_av, self._org_id, self.av)
             self._events.append(OrganizationChanged(org_id=self._org_id, av=self.av))
         for event in self._events:
             await outbox.add(self._tx, event, org_id=self._org_id, cause=self._cause)
 
-    async def _write(self, sql: str, *args: object) -> None:
+    def did(self, deed: Deed) -> None:
+        """Say something in the audit log that no write of one row tells."""
+        self._deeds.append(deed)
+
+    async def _write(self, sql: str, *args: object, deed: Deed | None) -> None:
         self._has_written = True
         with _conflicts():
             await self._tx.execute(sql, *args)
+        if deed is not None:
+            self._deeds.append(deed)
+
+    async def _log(self, deed: Deed) -> None:
+        by = self._by or Actor()
+        actor = "operator" if by.key_id is None else "key"
+        await self._tx.execute(
+            QUERIES.add_audit, uuid7(), self._org_id, deed.action, deed.object_id, actor, by.key_id, by.user_id,
+            by.address, deed.details,
+        )  # fmt: skip
 
 
 class PostgresAccounts:
@@ -156,16 +223,17 @@ class PostgresAccounts:
                 await tx.execute(
                     QUERIES.add_organization, organization.org_id, organization.name, organization.is_sandbox
                 )
-            change = PostgresChange(tx, organization)
+            change = PostgresChange(tx, organization, None)
+            change.did(audit.organization_created(organization))
             for role in roles:
                 await change.add_role(role)
             await change.add_user(owner)
             await change.finish(self._outbox)
 
     @contextlib.asynccontextmanager
-    async def change(self, org_id: uuid.UUID) -> AsyncIterator[PostgresChange]:
+    async def change(self, org_id: uuid.UUID, by: Actor | None = None) -> AsyncIterator[PostgresChange]:
         async with self._db.transaction() as tx:
-            change = PostgresChange(tx, _alive(await tx.fetchrow(QUERIES.lock_organization, org_id)))
+            change = PostgresChange(tx, _alive(await tx.fetchrow(QUERIES.lock_organization, org_id)), by)
             yield change
             await change.finish(self._outbox)
 
@@ -180,6 +248,19 @@ class PostgresAccounts:
 
     async def keys(self, org_id: uuid.UUID) -> list[Key]:
         return [key_of(row) for row in await self._db.fetch(QUERIES.list_keys, org_id)]
+
+    async def listed_key(self, org_id: uuid.UUID, key_id: uuid.UUID) -> ListedKey:
+        row = await self._db.fetchrow(QUERIES.get_listed_key, org_id, key_id)
+        return listed_key_of(_found(row, "Key not found"))
+
+    async def key_page(self, org_id: uuid.UUID, *, limit: int, offset: int) -> tuple[list[ListedKey], int]:
+        rows = await self._db.fetch(QUERIES.page_keys, org_id, limit, offset)
+        total = int(await self._db.fetchval(QUERIES.count_all_keys, org_id))
+        return [listed_key_of(row) for row in rows], total
+
+    async def audit_page(self, org_id: uuid.UUID, *, limit: int, before: uuid.UUID | None) -> list[AuditEntry]:
+        rows = await self._db.fetch(QUERIES.page_audit, org_id, limit, before)
+        return [entry_of(row) for row in rows]
 
     async def organization_of_key(self, key_id: uuid.UUID) -> uuid.UUID:
         row = await self._db.fetchrow(QUERIES.find_organization_of_key, key_id)

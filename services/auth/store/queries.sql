@@ -14,6 +14,19 @@ SELECT k.key_id, k.org_id, k.kind, k.digest, k.pepper, k.start, k.label, k.role_
   LEFT JOIN users u ON u.org_id = k.org_id AND u.user_id = k.user_id
  WHERE k.digest = ANY($1::bytea[])
 
+-- name: get_holder
+-- A key of an organization with all that it speaks for, in one snapshot. $1 org  $2 key
+SELECT k.key_id, k.org_id, k.kind, k.digest, k.pepper, k.start, k.label, k.role_id, k.scopes, k.user_id, k.model_id,
+       k.api_version, k.key_per_minute, k.read_only, k.created_at, k.expires_at, k.revoked_at, k.last_used_at,
+       o.name AS org_name, o.state AS org_state, o.is_sandbox, o.read_only AS org_read_only, o.features, o.av,
+       o.subscription_version, o.plan, o.subscription, o.per_minute, o.per_day, o.period_start, o.period_end,
+       r.name AS role_name, r.is_built_in, r.permissions, u.state AS user_state
+  FROM keys k
+  JOIN organizations o ON o.org_id = k.org_id
+  LEFT JOIN roles r ON r.org_id = k.org_id AND r.role_id = k.role_id
+  LEFT JOIN users u ON u.org_id = k.org_id AND u.user_id = k.user_id
+ WHERE k.org_id = $1 AND k.key_id = $2
+
 -- name: rewrite_digest
 -- Move a key to another pepper, unless somebody did already. $1 org  $2 key  $3 old pepper  $4 new pepper  $5 new digest
 UPDATE keys SET pepper = $4, digest = $5 WHERE org_id = $1 AND key_id = $2 AND pepper = $3
@@ -70,16 +83,36 @@ INSERT INTO roles (role_id, org_id, name, is_built_in, permissions) VALUES ($1, 
 
 -- name: find_role
 -- A role by its name, in any case of letters. $1 org  $2 name
-SELECT role_id, org_id, name AS role_name, is_built_in, permissions FROM roles WHERE org_id = $1 AND lower(name) = lower($2)
+SELECT role_id, org_id, name AS role_name, is_built_in, permissions FROM roles
+ WHERE org_id = $1 AND lower(name) = lower($2) AND removed_at IS NULL
 
 -- name: list_roles
 -- An organization's roles, built-in ones first. $1 org
 SELECT role_id, org_id, name AS role_name, is_built_in, permissions
-  FROM roles WHERE org_id = $1 ORDER BY is_built_in DESC, lower(name)
+  FROM roles WHERE org_id = $1 AND removed_at IS NULL ORDER BY is_built_in DESC, lower(name)
 
--- name: set_permissions
--- What a role of the organization's own grants. $1 org  $2 role  $3 permissions
-UPDATE roles SET permissions = $3 WHERE org_id = $1 AND role_id = $2 AND NOT is_built_in
+-- name: get_role
+-- A role by its id. $1 org  $2 role
+SELECT role_id, org_id, name AS role_name, is_built_in, permissions
+  FROM roles WHERE org_id = $1 AND role_id = $2 AND removed_at IS NULL
+
+-- name: count_roles
+-- How many roles an organization has. $1 org
+SELECT count(*) FROM roles WHERE org_id = $1 AND removed_at IS NULL
+
+-- name: replace_role
+-- Name and permissions of a role of the organization's own. $1 org  $2 role  $3 name  $4 permissions
+UPDATE roles SET name = $3, permissions = $4 WHERE org_id = $1 AND role_id = $2 AND NOT is_built_in AND removed_at IS NULL
+
+-- name: role_is_in_use
+-- Whether a live key or a user has a role. $1 org  $2 role  $3 now
+SELECT EXISTS (SELECT FROM keys WHERE org_id = $1 AND role_id = $2 AND revoked_at IS NULL
+                  AND (expires_at IS NULL OR expires_at > $3))
+    OR EXISTS (SELECT FROM users WHERE org_id = $1 AND role_id = $2 AND state <> 'removed')
+
+-- name: remove_role
+-- The end of a role of the organization's own. $1 org  $2 role  $3 when
+UPDATE roles SET removed_at = $3 WHERE org_id = $1 AND role_id = $2 AND NOT is_built_in AND removed_at IS NULL
 
 -- name: add_key
 -- A new key. $1 … $16 in the order of the columns
@@ -106,3 +139,45 @@ UPDATE keys SET revoked_at = $3 WHERE org_id = $1 AND key_id = $2 AND revoked_at
 -- name: find_organization_of_key
 -- Whose key it is; for the operator. $1 key
 SELECT org_id FROM keys WHERE key_id = $1
+
+-- name: count_keys
+-- Keys of an organization that still open something. $1 org  $2 now
+SELECT count(*) FROM keys WHERE org_id = $1 AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > $2)
+
+-- name: update_key
+-- What may change about a key. $1 org  $2 key  $3 label  $4 role  $5 expiry
+UPDATE keys SET label = $3, role_id = $4, expires_at = $5 WHERE org_id = $1 AND key_id = $2
+
+-- name: get_listed_key
+-- A key and its role's name. $1 org  $2 key
+SELECT k.key_id, k.org_id, k.kind, k.digest, k.pepper, k.start, k.label, k.role_id, k.scopes, k.user_id, k.model_id,
+       k.api_version, k.key_per_minute, k.read_only, k.created_at, k.expires_at, k.revoked_at, k.last_used_at,
+       r.name AS role_name
+  FROM keys k LEFT JOIN roles r ON r.org_id = k.org_id AND r.role_id = k.role_id
+ WHERE k.org_id = $1 AND k.key_id = $2
+
+-- name: page_keys
+-- A page of an organization's keys with their roles' names, newest first. $1 org  $2 limit  $3 offset
+SELECT k.key_id, k.org_id, k.kind, k.digest, k.pepper, k.start, k.label, k.role_id, k.scopes, k.user_id, k.model_id,
+       k.api_version, k.key_per_minute, k.read_only, k.created_at, k.expires_at, k.revoked_at, k.last_used_at,
+       r.name AS role_name
+  FROM keys k LEFT JOIN roles r ON r.org_id = k.org_id AND r.role_id = k.role_id
+ WHERE k.org_id = $1 ORDER BY k.created_at DESC, k.key_id DESC LIMIT $2 OFFSET $3
+
+-- name: count_all_keys
+-- How many keys an organization has ever had. $1 org
+SELECT count(*) FROM keys WHERE org_id = $1
+
+-- name: rename_organization
+-- Another name. $1 org  $2 name
+UPDATE organizations SET name = $2 WHERE org_id = $1
+
+-- name: add_audit
+-- A line of the audit log. $1 entry  $2 org  $3 action  $4 object  $5 actor  $6 key  $7 user  $8 address  $9 details
+INSERT INTO audit_log (entry_id, org_id, action, object_id, actor, key_id, user_id, address, details)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+
+-- name: page_audit
+-- A page of an organization's audit log, newest first. $1 org  $2 limit  $3 before this entry (or null)
+SELECT entry_id, at, action, object_id, actor, key_id, user_id, address, details
+  FROM audit_log WHERE org_id = $1 AND ($3::uuid IS NULL OR entry_id < $3) ORDER BY entry_id DESC LIMIT $2

@@ -1,7 +1,8 @@
 """From rows to the structs of the domain; the column names are those that `queries.sql` gives."""
 
+from libs.common.contracts.auth import AuditEntry
 from libs.common.db.pool import Record
-from services.auth.domain.key import Key, KeyHolder, KeyKind
+from services.auth.domain.key import Key, KeyHolder, KeyKind, ListedKey
 from services.auth.domain.organization import Organization, OrganizationState, Subscription, UserState
 from services.auth.domain.role import Role
 
@@ -60,6 +61,26 @@ def key_of(row: Record) -> Key:
         expires_at=row["expires_at"],
         revoked_at=row["revoked_at"],
         last_used_at=row["last_used_at"],
+    )
+
+
+def listed_key_of(row: Record) -> ListedKey:
+    """The key in a row and its role's name."""
+    return ListedKey(key=key_of(row), role_name=row["role_name"])
+
+
+def entry_of(row: Record) -> AuditEntry:
+    """The line of the audit log in a row."""
+    return AuditEntry(
+        entry_id=row["entry_id"],
+        at=row["at"],
+        action=row["action"],
+        object_id=row["object_id"],
+        by=row["actor"],
+        key_id=row["key_id"],
+        user_id=row["user_id"],
+        address=row["address"],
+        details=row["details"],
     )
 
 

@@ -7,9 +7,14 @@ from services.auth.usecases.create_organization import CreateOrganization
 from services.auth.usecases.create_role import CreateRole
 from services.auth.usecases.issue_key import IssueKey
 from services.auth.usecases.project_subscription import ProjectSubscription
+from services.auth.usecases.remove_role import RemoveRole
+from services.auth.usecases.rename_organization import RenameOrganization
+from services.auth.usecases.replace_role import ReplaceRole
 from services.auth.usecases.resolve_key import ResolveKey
 from services.auth.usecases.revoke_key import RevokeKey
+from services.auth.usecases.rotate_key import RotateKey
 from services.auth.usecases.set_organization_state import SetOrganizationState
+from services.auth.usecases.update_key import UpdateKey
 from services.auth.usecases.update_role import UpdateRole
 
 
@@ -22,7 +27,12 @@ class UseCases:
     create_role: CreateRole
     issue_key: IssueKey
     project_subscription: ProjectSubscription
+    remove_role: RemoveRole
+    rename_organization: RenameOrganization
+    replace_role: ReplaceRole
     resolve_key: ResolveKey
     revoke_key: RevokeKey
+    rotate_key: RotateKey
     set_organization_state: SetOrganizationState
+    update_key: UpdateKey
     update_role: UpdateRole

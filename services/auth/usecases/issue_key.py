@@ -7,12 +7,21 @@ from datetime import datetime
 import msgspec
 
 from libs.common.clock import Clock
+from libs.common.contracts.auth import Actor, Principal
 from libs.common.ids import KEY_START_LENGTH, new_key, uuid7
 from libs.common.peppers import PepperRing
-from services.auth.domain.errors import InvalidRequest
-from services.auth.domain.key import Key, KeyKind, checked_key_per_minute, checked_label
+from services.auth.domain.errors import Conflict, InvalidApiKey, InvalidRequest, NotFound
+from services.auth.domain.key import (
+    LIVE_KEYS_MAX,
+    Key,
+    KeyKind,
+    checked_key_per_minute,
+    checked_label,
+    principal_of,
+)
+from services.auth.domain.maker import bounded, check_grants
 from services.auth.domain.organization import Organization
-from services.auth.domain.ports import Accounts
+from services.auth.domain.ports import Accounts, Change
 
 
 class KeyOrder(msgspec.Struct, frozen=True, kw_only=True):
@@ -27,13 +36,20 @@ class KeyOrder(msgspec.Struct, frozen=True, kw_only=True):
     model_id: uuid.UUID | None = None
     api_version: str | None = None
     read_only: bool = False
+    by: Actor | None = None  # the key that asks: it cannot give more than it has. None: the operator
 
 
 class IssuedKey(msgspec.Struct, frozen=True, kw_only=True):
     """`text` is the key itself: after this it exists nowhere but with its owner (R9, R135)."""
 
-    key_id: uuid.UUID
+    key: Key
+    role_name: str
     text: str
+    av: int
+
+    @property
+    def key_id(self) -> uuid.UUID:
+        return self.key.key_id
 
     def __repr__(self) -> str:
         return f"IssuedKey(key_id={self.key_id}, text='***')"
@@ -41,7 +57,9 @@ class IssuedKey(msgspec.Struct, frozen=True, kw_only=True):
 
 @dataclass(frozen=True, slots=True)
 class IssueKey:
-    """Issue a key with a role. Raises InvalidRequest (label, expiry, limit, kind), or NotFound (organization, role)."""
+    """Issue a key with a role. Raises InvalidRequest (label, expiry, limit, kind), NotFound (organization, role), Conflict
+    (too many keys), PermissionDenied (more than its maker has), InvalidApiKey (the maker is no more).
+    """
 
     accounts: Accounts
     peppers: PepperRing
@@ -51,9 +69,11 @@ class IssueKey:
         now = self.clock.now()
         label = checked_label(order.label)
         key_per_minute = checked_key_per_minute(order.key_per_minute)
-        if order.expires_at is not None and order.expires_at <= now:
-            raise InvalidRequest("A key's expiry lies in the future")
-        async with self.accounts.change(order.org_id) as change:
+        check_expiry(order.expires_at, now)
+        async with self.accounts.change(order.org_id, order.by) as change:
+            maker = await maker_of(change, order.by, now)
+            if await change.count_keys(now) >= LIVE_KEYS_MAX:
+                raise Conflict(f"There are {LIVE_KEYS_MAX} keys: revoke one that is not used")
             kind = _kind_for(change.organization, order.kind)
             role = await change.role_named(order.role)
             text = new_key(kind.prefix)
@@ -74,9 +94,31 @@ class IssueKey:
                 read_only=order.read_only,
                 expires_at=order.expires_at,
             )
+            if maker is not None:
+                check_grants(maker, role.permissions)
+                key = bounded(key, maker)
             await change.add_key(key)
         # Only after the commit: a key that was shown exists.
-        return IssuedKey(key_id=key.key_id, text=text)
+        return IssuedKey(key=key, role_name=role.name, text=text, av=change.av)
+
+
+async def maker_of(change: Change, by: Actor | None, now: datetime) -> Principal | None:
+    """What the asking key may do as of this transaction, whatever an edge remembered; None: the operator, who may all.
+
+    Raises InvalidApiKey.
+    """
+    if by is None or by.key_id is None:
+        return None
+    try:
+        return principal_of(await change.holder(by.key_id), now)
+    except NotFound as exc:
+        raise InvalidApiKey(detail="the asking key is not of this organization") from exc
+
+
+def check_expiry(expires_at: datetime | None, now: datetime) -> None:
+    """Raise InvalidRequest for an expiry that is past already."""
+    if expires_at is not None and expires_at <= now:
+        raise InvalidRequest("A key's expiry lies in the future")
 
 
 def _kind_for(organization: Organization, wanted: KeyKind | None) -> KeyKind:

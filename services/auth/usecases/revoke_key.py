@@ -4,7 +4,7 @@ import uuid
 from dataclasses import dataclass
 
 from libs.common.clock import Clock
-from libs.common.contracts.auth import KeyRevoked
+from libs.common.contracts.auth import Actor, KeyRevoked
 from services.auth.domain.ports import Accounts
 
 
@@ -19,8 +19,8 @@ class RevokeKey:
     accounts: Accounts
     clock: Clock
 
-    async def __call__(self, org_id: uuid.UUID, key_id: uuid.UUID) -> int:
-        async with self.accounts.change(org_id) as change:
+    async def __call__(self, org_id: uuid.UUID, key_id: uuid.UUID, *, by: Actor | None = None) -> int:
+        async with self.accounts.change(org_id, by) as change:
             key = await change.key(key_id)
             if key.revoked_at is not None:
                 return change.organization.av

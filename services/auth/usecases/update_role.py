@@ -4,6 +4,8 @@ import uuid
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+import msgspec
+
 from services.auth.domain.errors import InvalidRequest
 from services.auth.domain.ports import Accounts
 from services.auth.domain.role import checked_permissions
@@ -24,5 +26,5 @@ class UpdateRole:
             role = await change.role_named(name)
             if role.is_built_in:
                 raise InvalidRequest(f"The role {role.name} is built in")
-            await change.set_permissions(role, wanted)
+            await change.replace_role(role, msgspec.structs.replace(role, granted=wanted))
             return change.av

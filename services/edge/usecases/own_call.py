@@ -9,6 +9,8 @@ import msgspec
 from libs.common.clock import Clock
 from libs.common.contracts.auth import Changed
 from libs.common.contracts.billing import Balance, GetBalance
+from libs.common.contracts.envelope import Message
+from libs.common.contracts.registry import REGISTRY
 from services.edge.domain.own_route import Asked, OwnRoute
 from services.edge.domain.ports import AdmissionAway, Reserved, Services, VersionedAdmission
 from services.edge.domain.refusal import Refusal
@@ -43,8 +45,8 @@ class OwnCall:
     async def _ask(self, asked: Asked, route: OwnRoute, reserved: Reserved) -> Any:
         assert route.command is not None
         command = route.command(asked)
-        if reserved.is_local and not route.may_repeat:
-            # Its 2xx could not be given, and what it makes could not be made twice: better nothing at all.
+        if reserved.is_local and not route.may_repeat and _is_change(command):
+            # Its 2xx could not be given, and it cannot be asked twice: better nothing at all.
             raise Refusal("UNAVAILABLE", detail="no change that cannot be repeated while Redis is away")
         deadline_ms = self.clock.now_ms() + route.deadline_ms
         reply = await self.services.ask(
@@ -74,3 +76,9 @@ class OwnCall:
             return None  # a figure beside the answer: no reason to refuse it
         assert isinstance(balance, Balance)
         return balance.balance - balance.leased
+
+
+def _is_change(command: Message) -> bool:
+    """Whether every edge must know of what `command` does before the caller hears a 2xx."""
+    reply = REGISTRY.of(type(command)).reply
+    return reply is not None and issubclass(reply, Changed)

@@ -104,7 +104,7 @@ def _key(reply: auth.FoundKey | auth.KeyUpdated) -> auth.Key:
     return reply.key
 
 
-def _new_key(reply: auth.KeyCreated) -> NewKey:
+def _new_key(reply: auth.KeyCreated | auth.KeyRotated) -> NewKey:
     return NewKey(key=reply.key, secret=reply.text)
 
 

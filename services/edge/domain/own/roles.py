@@ -33,7 +33,7 @@ def _delete(asked: Asked) -> auth.DeleteRole:
     return auth.DeleteRole(org_id=asked.org_id, by=asked.by, role_id=asked.id("role_id"))
 
 
-def _role(reply: auth.RoleChanged) -> auth.Role:
+def _role(reply: auth.RoleCreated | auth.RoleChanged) -> auth.Role:
     return reply.role
 
 

@@ -26,7 +26,7 @@ from tests.unit.services.auth.usecases.test_project_subscription import told
 
 
 def the_consumers(accounts: MemoryAccounts) -> list[Consumer]:
-    return consumers(use_cases(accounts, accounts, RING, StandingClock()))
+    return consumers(use_cases(accounts, accounts, RING, StandingClock()), accounts, StandingClock())
 
 
 def a_context(type_: str) -> Context:

@@ -12,7 +12,7 @@ from services.auth.usecases.create_organization import CreateOrganization
 from services.auth.usecases.create_role import CreateRole
 from services.auth.usecases.set_organization_state import SetOrganizationState
 from services.auth.usecases.update_role import UpdateRole
-from tests.support.auth import MemoryAccounts, an_organization
+from tests.support.auth import MemoryAccounts, StandingClock, an_organization
 
 
 async def test_a_new_organization_has_its_built_in_roles_and_an_owner() -> None:
@@ -78,7 +78,7 @@ async def test_R039_a_role_of_ones_own_and_its_edit_which_raises_the_auth_versio
     accounts = MemoryAccounts()
     organization = await an_organization(accounts)
     org_id = organization.org_id
-    await CreateRole(accounts)(org_id, name="Support", permissions=["api_chats_list"])
+    await CreateRole(accounts, StandingClock())(org_id, name="Support", permissions=["api_chats_list"])
     before = (await accounts.organization(org_id)).av
 
     av = await UpdateRole(accounts)(org_id, name="support", permissions=["api_chats_read"])
@@ -92,7 +92,7 @@ async def test_R039_a_role_of_ones_own_and_its_edit_which_raises_the_auth_versio
 async def test_roles_that_cannot_be() -> None:
     accounts = MemoryAccounts()
     org_id = (await an_organization(accounts)).org_id
-    create, update = CreateRole(accounts), UpdateRole(accounts)
+    create, update = CreateRole(accounts, StandingClock()), UpdateRole(accounts)
     await create(org_id, name="support", permissions=[])
     with pytest.raises(Conflict):
         await create(org_id, name="SUPPORT", permissions=[])

@@ -1,0 +1,85 @@
+"""What the audit log says of a change: its name, what it was done to, and the facts. Every write of the store takes its line
+from here, so that no use case can forget one.
+"""
+
+import uuid
+from typing import Any
+
+import msgspec
+
+from services.auth.domain.key import Key
+from services.auth.domain.organization import Organization, OrganizationState, User
+from services.auth.domain.role import Role
+
+
+class Deed(msgspec.Struct, frozen=True, kw_only=True):
+    """One line of the log, without who, when and from where. `details` are plain JSON values, never secrets."""
+
+    action: str
+    object_id: uuid.UUID | None = None
+    details: dict[str, Any] = {}
+
+
+def organization_created(organization: Organization) -> Deed:
+    return Deed(action="organization.create", object_id=organization.org_id, details={"name": organization.name})
+
+
+def organization_renamed(organization: Organization, name: str) -> Deed:
+    details = {"name": _moved(organization.name, name)}
+    return Deed(action="organization.update", object_id=organization.org_id, details=details)
+
+
+def state_set(organization: Organization, state: OrganizationState) -> Deed:
+    details = {"state": _moved(str(organization.state), str(state))}
+    return Deed(action="organization.set_state", object_id=organization.org_id, details=details)
+
+
+def user_added(user: User) -> Deed:
+    return Deed(action="user.create", object_id=user.user_id, details={"email": user.email})
+
+
+def role_created(role: Role) -> Deed:
+    return Deed(
+        action="role.create", object_id=role.role_id, details={"name": role.name, "permissions": sorted(role.granted)}
+    )
+
+
+def role_replaced(old: Role, new: Role) -> Deed:
+    details: dict[str, Any] = {
+        "added": sorted(new.granted - old.granted), "removed": sorted(old.granted - new.granted),
+    }  # fmt: skip
+    if old.name != new.name:
+        details["name"] = _moved(old.name, new.name)
+    return Deed(action="role.update", object_id=new.role_id, details=details)
+
+
+def role_removed(role: Role) -> Deed:
+    return Deed(action="role.delete", object_id=role.role_id, details={"name": role.name})
+
+
+def key_created(key: Key, replaces: uuid.UUID | None) -> Deed:
+    details: dict[str, Any] = {"label": key.label, "start": key.start, "role_id": _text(key.role_id)}
+    if replaces is not None:
+        details["replaces"] = str(replaces)
+    return Deed(action="key.create", object_id=key.key_id, details=details)
+
+
+def key_updated(old: Key, new: Key) -> Deed:
+    details = {
+        name: _moved(_text(getattr(old, name)), _text(getattr(new, name)))
+        for name in ("label", "role_id", "expires_at")
+        if getattr(old, name) != getattr(new, name)
+    }
+    return Deed(action="key.update", object_id=new.key_id, details=details)
+
+
+def key_revoked(key_id: uuid.UUID) -> Deed:
+    return Deed(action="key.revoke", object_id=key_id)
+
+
+def _moved(old: str | None, new: str | None) -> dict[str, str | None]:
+    return {"from": old, "to": new}
+
+
+def _text(value: object) -> str | None:
+    return None if value is None else str(value)
