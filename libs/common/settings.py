@@ -19,7 +19,7 @@ SERVICES: Final = ("edge", "auth", "billing", "sessions", "takedowns", "migrate"
 KNOWN: Final = frozenset(
     {
         "ADMIN_HOST", "ADMIN_PORT", "AMQP_URL", "BUS_REPLY", "DRAIN_SECONDS", "ENV", "HOST", "KEY_PEPPERS",
-        "LEASE_FINALISE", "LOG_LEVEL", "PORT", "POSTGRES_DSN", "REDIS_PREFIX", "REDIS_URL",
+        "LEASE_FINALISE", "LOG_LEVEL", "PAST_DUE_GRACE_HOURS", "PORT", "POSTGRES_DSN", "REDIS_PREFIX", "REDIS_URL",
         "REPLICAS_EDGE", "REQUEST_FENCE_SECONDS", "REQUIRE_HTTPS", "SANDBOX_URL", "SESSION_PLATFORM_PATHS",
         "SESSION_PLATFORM_URL", "TRUSTED_PROXIES", "UPSTREAM_TIMEOUT_SECONDS", "VAULT_KEYS",
         # of the launcher and the demo, met when a service is started by hand from `.run/env`

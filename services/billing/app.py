@@ -2,6 +2,8 @@
 
 import asyncio
 from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
 
 from libs.common.bus.bus import Bus
 from libs.common.clock import Clock, SystemClock
@@ -21,12 +23,15 @@ from services.billing.settings import BillingSettings
 from services.billing.store.books import PostgresBooks
 from services.billing.store.counters import RedisCounters
 from services.billing.store.postgres import PostgresLedger
+from services.billing.store.reads import PostgresReads
 from services.billing.usecases.announce import Announce
 from services.billing.usecases.append_transfers import AppendTransfers
 from services.billing.usecases.close_batch import CloseBatch
 from services.billing.usecases.expire_leases import ExpireLeases
 from services.billing.usecases.open_batch import OpenBatch
 from services.billing.usecases.open_slab import OpenSlab
+from services.billing.usecases.periods import Periods
+from services.billing.usecases.renew_periods import RenewPeriods
 from services.billing.usecases.retry_refunds import RetryRefunds
 from services.billing.usecases.reverse import Reverse
 from services.billing.usecases.turns import Turns
@@ -49,19 +54,26 @@ def assemble(
     is_finalising: bool = True,
     clock: Clock | None = None,
     rules: LeaseRules | None = None,
+    grace: timedelta = timedelta(0),
 ) -> App:
     """Wire the use cases to a database and a Redis; nothing is connected or started."""
     clock, rules = clock or SystemClock(), rules or LeaseRules()
     ledger, books = PostgresLedger(db, outbox), PostgresBooks(db)
     counters, turns = RedisCounters(redis, prefix=redis_prefix), Turns()
     announce = Announce(clock=clock)
+    periods = Periods(ledger=ledger, announce=announce, grace=grace)
+    setting_aside: dict[str, Any] = {
+        "ledger": ledger, "store": counters, "clock": clock, "rules": rules, "periods": periods, "turns": turns,
+        "sleep": asyncio.sleep,
+    }  # fmt: skip
     append = AppendTransfers(ledger=ledger, clock=clock, announce=announce, reverse=Reverse())
     handlers = Handlers(
-        open_slab=OpenSlab(ledger=ledger, store=counters, clock=clock, rules=rules, turns=turns, sleep=asyncio.sleep),
-        open_batch=OpenBatch(ledger=ledger, store=counters, clock=clock, rules=rules, turns=turns, sleep=asyncio.sleep),
+        open_slab=OpenSlab(**setting_aside),
+        open_batch=OpenBatch(**setting_aside),
         close_batch=CloseBatch(ledger=ledger, clock=clock),
         append=append,
         books=books,
+        reads=PostgresReads(db),
     )
     work = Work(
         ledger=ledger,
@@ -70,6 +82,7 @@ def assemble(
         expire_leases=ExpireLeases(
             ledger=ledger, store=counters, clock=clock, rules=rules, is_finalising=is_finalising
         ),
+        renew_periods=RenewPeriods(ledger=ledger, clock=clock, announce=announce, periods=periods),
         retry_refunds=RetryRefunds(ledger=ledger, clock=clock, append=append),
     )
     return App(handlers=handlers, work=work)
@@ -87,7 +100,14 @@ async def build(process: Process) -> None:
     )
     outbox = Outbox()
     relay = Relay(db, bus.publisher, outbox)
-    app = assemble(db, redis, outbox, redis_prefix=settings.redis_prefix, is_finalising=settings.lease_finalise)
+    app = assemble(
+        db,
+        redis,
+        outbox,
+        redis_prefix=settings.redis_prefix,
+        is_finalising=settings.lease_finalise,
+        grace=timedelta(hours=settings.past_due_grace_hours),
+    )
 
     async def schema() -> None:
         if not await schema_is_current(db, "billing"):

@@ -8,6 +8,7 @@ import argparse
 import asyncio
 import sys
 from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime, timedelta
 from typing import Any, NoReturn
 from uuid import UUID
 
@@ -16,34 +17,56 @@ import orjson
 
 from libs.common.bus.bus import Bus
 from libs.common.bus.errors import BusError
-from libs.common.clock import SystemClock
+from libs.common.clock import Clock, SystemClock
 from libs.common.db.errors import DatabaseError
 from libs.common.db.outbox import Outbox
 from libs.common.db.pool import Database
 from libs.common.db.relay import Relay
 from libs.common.errors import FangateError
+from libs.common.redis.client import Redis
 from libs.common.settings import SettingsError, load
 from libs.common.telemetry.log import configure_logging
 from services.billing.domain.audit import Audit
 from services.billing.domain.bucket import BucketKind
+from services.billing.domain.lease import LeaseRules
+from services.billing.domain.ports import LeaseStore
 from services.billing.settings import CommandSettings
 from services.billing.store.books import PostgresBooks
+from services.billing.store.counters import RedisCounters
 from services.billing.store.postgres import PostgresLedger
+from services.billing.store.reads import PostgresReads
 from services.billing.usecases.announce import Announce
+from services.billing.usecases.cancel_subscription import CancelSubscription
+from services.billing.usecases.change_plan import ChangePlan
+from services.billing.usecases.end_subscription import EndSubscription
 from services.billing.usecases.grant_credits import GrantCredits
+from services.billing.usecases.mark_past_due import MarkPastDue
+from services.billing.usecases.periods import Periods
+from services.billing.usecases.reactivate_subscription import ReactivateSubscription
+from services.billing.usecases.renew_periods import Renewed, RenewPeriods
 from services.billing.usecases.start_subscription import StartSubscription
 
 Answer = tuple[dict[str, Any], int]  # what to print, exit status
+_PLAYGROUNDS = ("dev", "test")
 
 
 class Commands:
     """The commands, over one database."""
 
-    def __init__(self, db: Database, outbox: Outbox) -> None:
-        clock = SystemClock()
+    def __init__(
+        self, db: Database, outbox: Outbox, *, clock: Clock, grace: timedelta, store: LeaseStore | None = None
+    ) -> None:
         ledger, announce = PostgresLedger(db, outbox), Announce(clock=clock)
-        self._books = PostgresBooks(db)
-        self._start = StartSubscription(ledger=ledger, clock=clock, announce=announce)
+        periods = Periods(ledger=ledger, announce=announce, grace=grace)
+        parts: dict[str, Any] = {"ledger": ledger, "clock": clock, "periods": periods}
+        self._books, self._reads = PostgresBooks(db), PostgresReads(db)
+        self._start = StartSubscription(**parts)
+        self._change = ChangePlan(**parts)
+        self._cancel = CancelSubscription(**parts)
+        self._past_due = MarkPastDue(**parts)
+        self._reactivate = ReactivateSubscription(**parts)
+        self._end = EndSubscription(**parts, store=store, rules=LeaseRules())
+        self._renew = RenewPeriods(**parts, announce=announce)
         self._grant = GrantCredits(ledger=ledger, clock=clock, announce=announce)
 
     async def plan_list(self, _options: argparse.Namespace) -> Answer:
@@ -58,6 +81,30 @@ class Commands:
     async def subscription_start(self, options: argparse.Namespace) -> Answer:
         subscription = await self._start(options.org, options.plan)
         return msgspec.to_builtins(subscription), 0
+
+    async def subscription_show(self, options: argparse.Namespace) -> Answer:
+        return msgspec.to_builtins(await self._reads.subscription(options.org)), 0
+
+    async def subscription_change(self, options: argparse.Namespace) -> Answer:
+        return msgspec.to_builtins(await self._change(options.org, options.plan)), 0
+
+    async def subscription_cancel(self, options: argparse.Namespace) -> Answer:
+        return msgspec.to_builtins(await self._cancel(options.org)), 0
+
+    async def subscription_past_due(self, options: argparse.Namespace) -> Answer:
+        return msgspec.to_builtins(await self._past_due(options.org)), 0
+
+    async def subscription_reactivate(self, options: argparse.Namespace) -> Answer:
+        return msgspec.to_builtins(await self._reactivate(options.org)), 0
+
+    async def subscription_end(self, options: argparse.Namespace) -> Answer:
+        return msgspec.to_builtins(await self._end(options.org)), 0
+
+    async def tick(self, _options: argparse.Namespace) -> Answer:
+        total = Renewed()
+        while (done := await self._renew()) != Renewed():  # a run takes a bounded number
+            total += done
+        return msgspec.to_builtins(total), 0
 
     async def grant(self, options: argparse.Namespace) -> Answer:
         kind = BucketKind[options.kind.upper()]
@@ -121,6 +168,19 @@ def _shown(audit: Audit) -> dict[str, Any]:
     return {"organizations": organizations, "total": total, "result": "OK" if audit.is_ok else "FAIL"}
 
 
+class _At(SystemClock):
+    """As if it were another time of day."""
+
+    def __init__(self, at: datetime) -> None:
+        self._at = at
+
+    def now(self) -> datetime:
+        return self._at
+
+    def now_ms(self) -> int:
+        return int(self._at.timestamp() * 1000)
+
+
 class _Parser(argparse.ArgumentParser):
     """Says what is wrong in one line; subcommands inherit it."""
 
@@ -147,8 +207,22 @@ def _parser() -> argparse.ArgumentParser:
     plan.add_argument("--credits", type=_positive, required=True, help="a month")
     plan.add_argument("--per-minute", type=_positive, required=True, help="calls")
     plan.add_argument("--per-day", type=_positive, required=True, help="calls in a UTC day")
-    start = add("start", "subscription_start", "subscribe now", group=group("subscription", "subscriptions"))
-    start.add_argument("--plan", required=True, help="its code, see `plan list`")
+    life = group("subscription", "subscriptions")
+    start = add("start", "subscription_start", "subscribe now", group=life)
+    change = add(
+        "change", "subscription_change", "to a larger plan at once, to a smaller one at the period's end", group=life
+    )
+    for command in (start, change):
+        command.add_argument("--plan", required=True, help="its code, see `plan list`")
+    lives = [
+        add("show", "subscription_show", "plan, status, period and what is to come", group=life),
+        add("cancel", "subscription_cancel", "end with the period", group=life),
+        add("past-due", "subscription_past_due", "note a debt: 402 after the grace, no renewal", group=life),
+        add("reactivate", "subscription_reactivate", "the debt is settled, or the end taken back", group=life),
+        add("end", "subscription_end", "end at once, with the plan's credits", group=life),
+    ]
+    tick = add("tick", "tick", "renew and expire what is due, as the service's timer does")
+    tick.add_argument("--at", type=_time, help="as if it were then (ISO 8601, UTC); in dev and test only")
     grant = add("grant", "grant", "give credits beside the plan")
     grant.add_argument("--credits", type=_positive, required=True)
     grant.add_argument("--kind", choices=("topup", "promo"), required=True)
@@ -157,7 +231,7 @@ def _parser() -> argparse.ArgumentParser:
     statement = add("statement", "statement", "the newest transfers of an organization")
     statement.add_argument("--limit", type=_positive, default=100)
     balance = add("balance", "balance", "what an organization has, bucket by bucket")
-    for command in (start, grant, statement, balance):
+    for command in (start, change, *lives, grant, statement, balance):
         command.add_argument("--org", type=UUID, required=True)
     verify = add("verify", "verify", "recompute every balance and every seal; exit status 1 if anything is wrong")
     leases = add("list", "lease_list", "leases that are not final", group=group("lease", "leases"))
@@ -173,6 +247,11 @@ def _positive(text: str) -> int:
     return number
 
 
+def _time(text: str) -> datetime:
+    at = datetime.fromisoformat(text)
+    return at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
+
+
 def _memo(text: str) -> str:
     if not 1 <= len(text) <= 200:
         raise argparse.ArgumentTypeError("1 to 200 characters")
@@ -180,15 +259,28 @@ def _memo(text: str) -> str:
 
 
 async def _run(options: argparse.Namespace, settings: CommandSettings) -> Answer:
+    at: datetime | None = getattr(options, "at", None)
+    if at is not None and settings.env not in _PLAYGROUNDS:
+        raise SettingsError("--at moves real credits in time: FANGATE_ENV must be dev or test")
     db = await Database.connect(settings.postgres_dsn.reveal(), schema="billing", name="billing-cli", size_max=2)
+    redis = Redis.create(settings.redis_url.reveal()) if settings.redis_url else None
     try:
         outbox = Outbox()
-        work: Callable[[argparse.Namespace], Awaitable[Answer]] = getattr(Commands(db, outbox), options.work)
+        commands = Commands(
+            db,
+            outbox,
+            clock=SystemClock() if at is None else _At(at),
+            grace=timedelta(hours=settings.past_due_grace_hours),
+            store=RedisCounters(redis, prefix=settings.redis_prefix) if redis is not None else None,
+        )
+        work: Callable[[argparse.Namespace], Awaitable[Answer]] = getattr(commands, options.work)
         answer = await work(options)
         if outbox.wake.is_set():
             await _publish(db, outbox, settings)
         return answer
     finally:
+        if redis is not None:
+            await redis.close()
         await db.close()
 
 

@@ -10,6 +10,7 @@ class BillingSettings(CommonSettings, frozen=True, kw_only=True):
     amqp_url: Secret
     redis_url: Secret
     redis_prefix: str = ""  # in front of all key names, the same in edge and billing
+    past_due_grace_hours: float = 0.0  # how long a past due subscription is still served
     bus_reply: str = "direct"
     lease_finalise: bool = True  # off while shards move between ledger queues, until the old queue is empty
 
@@ -19,3 +20,6 @@ class CommandSettings(CommonSettings, frozen=True, kw_only=True):
 
     postgres_dsn: Secret
     amqp_url: Secret
+    redis_url: Secret | None = None  # without it `subscription end` leaves counters to their own end, 30 s at most
+    redis_prefix: str = ""
+    past_due_grace_hours: float = 0.0

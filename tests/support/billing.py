@@ -27,6 +27,7 @@ from services.billing.store.books import PostgresBooks
 from services.billing.store.postgres import PostgresLedger
 from services.billing.usecases.announce import Announce
 from services.billing.usecases.grant_credits import GrantCredits
+from services.billing.usecases.periods import Periods
 from services.billing.usecases.start_subscription import StartSubscription
 from tests.support.servers import TestDatabase
 
@@ -158,6 +159,7 @@ async def a_billing(database: TestDatabase, redis_url: str, rules: LeaseRules = 
     try:
         ledger = PostgresLedger(db, outbox)
         announce = Announce(clock=clock)
+        periods = Periods(ledger=ledger, announce=announce)
         yield Billing(
             app=assemble(db, redis, outbox, clock=clock, rules=rules),
             db=db,
@@ -165,7 +167,7 @@ async def a_billing(database: TestDatabase, redis_url: str, rules: LeaseRules = 
             clock=clock,
             ledger=ledger,
             books=PostgresBooks(db),
-            start=StartSubscription(ledger=ledger, clock=clock, announce=announce),
+            start=StartSubscription(ledger=ledger, clock=clock, periods=periods),
             grant=GrantCredits(ledger=ledger, clock=clock, announce=announce),
         )
     finally:

@@ -15,16 +15,20 @@ from typing import Any, TypeVar
 import msgspec
 
 from libs.common.contracts.envelope import Message
+from libs.common.ids import id_ms
 from services.billing.domain.bucket import Bucket, BucketKind
 from services.billing.domain.errors import LeaseStoreMismatch, RacedPosting
-from services.billing.domain.lease import Holder, Lease, LeaseState
+from services.billing.domain.lease import Holder, Lease, LeaseState, closable
 from services.billing.domain.ledger import SYSTEM_ACCOUNTS_END, Code, PostError, Transfer
 from services.billing.domain.plan import Plan, Subscription
 from services.billing.domain.ports import Organization, Outcome, Parked
 
 T = TypeVar("T")
 
-PLANS = {"free": Plan(code="free", version=1, monthly_credits=100, per_minute=10, per_day=50_000)}
+PLANS = {
+    code: Plan(code=code, version=1, monthly_credits=monthly, per_minute=rpm, per_day=50_000)
+    for code, monthly, rpm in [("free", 100, 10), ("basic", 1_000, 60), ("pro", 5_000, 300)]
+}
 
 
 def run(coroutine: Coroutine[Any, Any, T]) -> T:
@@ -109,6 +113,22 @@ class MemoryLedger:
             )
         ][:limit]
 
+    async def organizations_due(self, at: datetime, *, limit: int) -> list[uuid.UUID]:
+        due = [
+            (one.due_at, one.org_id)
+            for one in self.state.subscriptions.values()
+            if one.due_at is not None and one.due_at <= at
+        ]
+        return [org_id for _, org_id in sorted(due)][:limit]
+
+    async def organizations_to_close(self, at: datetime, *, limit: int) -> list[uuid.UUID]:
+        found: set[uuid.UUID] = set()
+        for bucket in self.state.buckets.values():
+            leases = [one for one in self.state.leases.values() if one.org_id == bucket.org_id]
+            if closable([bucket], leases, at):
+                found.add(bucket.org_id)
+        return sorted(found)[:limit]
+
     async def leases_to_finish(self, at: datetime, *, limit: int) -> list[Lease]:
         return [
             lease
@@ -165,6 +185,16 @@ class MemoryTx:
             self._state.buckets[id_] = Bucket(id=id_, org_id=org_id, kind=kind, starts_at=starts_at, ends_at=ends_at)
         return self._state.origins[key]
 
+    async def end_buckets(self, ids: Collection[int], at: datetime) -> None:
+        for id_ in ids:
+            if not self._state.buckets[id_].is_closed:
+                self._state.buckets[id_] = msgspec.structs.replace(self._state.buckets[id_], ends_at=at)
+
+    async def close_buckets(self, ids: Collection[int], at: datetime) -> None:
+        del at
+        for id_ in ids:
+            self._state.buckets[id_] = msgspec.structs.replace(self._state.buckets[id_], is_closed=True)
+
     async def live_leases(self, org_id: uuid.UUID) -> list[Lease]:
         return [
             lease
@@ -202,6 +232,13 @@ class MemoryTx:
     async def refunded(self, debit_id: uuid.UUID) -> int:
         rows = (row for legs in self._state.transfers.values() for row in legs)
         return sum(row.amount for row in rows if row.refunds_id == debit_id and row.code == Code.REFUND)
+
+    async def granted(self, org_id: uuid.UUID, since: datetime) -> int:
+        first_ms = int(since.timestamp() * 1000)
+        rows = (row for legs in self._state.transfers.values() for row in legs)
+        return sum(
+            row.amount for row in rows if row.org_id == org_id and row.code == Code.GRANT and id_ms(row.id) >= first_ms
+        )
 
     async def append(self, rows: Sequence[Transfer]) -> None:
         for row in rows:

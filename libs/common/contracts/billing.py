@@ -97,6 +97,112 @@ class Transactions(Message, frozen=True, kw_only=True):
     total: int
 
 
+class ListPlans(Message, frozen=True, kw_only=True):
+    """Everything there is to subscribe to."""
+
+
+class Plan(msgspec.Struct, frozen=True, kw_only=True):
+    """What an organization can subscribe to; limits are calls."""
+
+    code: str
+    monthly_credits: int
+    per_minute: int
+    per_day: int
+
+
+class Plans(Message, frozen=True, kw_only=True):
+    """All plans, the smallest first."""
+
+    plans: tuple[Plan, ...]
+
+
+class GetSubscription(Message, frozen=True, kw_only=True):
+    """What an organization subscribes to, and what is to come of it."""
+
+    org_id: uuid.UUID
+
+
+class Subscription(Message, frozen=True, kw_only=True):
+    """An organization's subscription; `status` "none" and nothing else if it never had one."""
+
+    status: str  # none | active | past_due | cancelled
+    plan: Plan | None = None
+    period_start: datetime | None = None
+    period_end: datetime | None = None
+    anchor_day: int = 0
+    next_plan: str | None = None  # from period_end on
+    cancels: bool = False  # at period_end, instead of renewing
+    past_due_since: datetime | None = None
+
+
+class ListLedger(Message, frozen=True, kw_only=True):
+    """Everything that moved an organization's credits in [since, until), newest first, `limit` lines after `cursor`.
+
+    `types` filters by `LedgerLine.type`, empty = all. `group` folds calls, less those undone, to one line per UTC `day` or
+    `hour`; `none` shows each call. Fails with INVALID_REQUEST for another group, type or cursor.
+    """
+
+    org_id: uuid.UUID
+    types: tuple[str, ...] = ()
+    group: str = "day"  # none | hour | day
+    cursor: str | None = None
+    limit: int = 50
+    since: datetime | None = None
+    until: datetime | None = None
+
+
+class LedgerLine(msgspec.Struct, frozen=True, kw_only=True):
+    """One operation, or the calls of an hour or a day; `amount` is signed from the organization's side."""
+
+    id: uuid.UUID
+    type: str  # debit | refund | grant | topup | promo | expire | clawback | adjust
+    amount: int
+    description: str
+    created_at: datetime
+    calls: int = 0  # of a line of calls
+    key_id: uuid.UUID | None = None
+    model_id: uuid.UUID | None = None
+    route: str | None = None
+
+
+class LedgerPage(Message, frozen=True, kw_only=True):
+    """One page; `next_cursor` None = there is no more."""
+
+    lines: tuple[LedgerLine, ...]
+    next_cursor: str | None = None
+
+
+class GetUsage(Message, frozen=True, kw_only=True):
+    """Calls and their credits in the whole UTC hours that touch [since, until), by any of `key`, `route`, `model`, and `day`
+    or `hour`. Fails with INVALID_REQUEST for another dimension or a span that is empty or too long.
+    """
+
+    org_id: uuid.UUID
+    since: datetime
+    until: datetime
+    by: tuple[str, ...] = ("day",)
+
+
+class UsageLine(msgspec.Struct, frozen=True, kw_only=True):
+    """Usage of one combination of what was asked for; the rest is None."""
+
+    calls: int
+    credits: int
+    at: datetime | None = None  # the start of the day or hour
+    key_id: uuid.UUID | None = None
+    route: str | None = None
+    model_id: uuid.UUID | None = None
+
+
+class UsageReport(Message, frozen=True, kw_only=True):
+    """Newest time first, then the most credits; `is_cut`: there were more lines than an answer holds. Totals are of all."""
+
+    lines: tuple[UsageLine, ...]
+    calls: int
+    credits: int
+    is_cut: bool = False
+
+
 class BalanceChanged(Message, frozen=True, kw_only=True):
     """Credits came or went; edges forget what they remember of an exhausted balance."""
 

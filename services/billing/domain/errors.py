@@ -80,6 +80,13 @@ class AlreadySubscribed(FangateError):
     status_hint = 409
 
 
+class InvalidRequest(FangateError):
+    """The request asks for something that does not exist."""
+
+    code = "INVALID_REQUEST"  # the message names the parameter
+    status_hint = 400
+
+
 class RacedPosting(Transient):
     """Another process posted some of these transfers meanwhile: nothing was written, look again."""
 

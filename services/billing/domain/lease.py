@@ -87,6 +87,19 @@ def free_credits(buckets: Iterable[Bucket], leases: Iterable[Lease], at: datetim
     return max(0, balance_at(buckets, at) - sum(lease.outstanding for lease in leases))
 
 
+def closable(buckets: Iterable[Bucket], leases: Iterable[Lease], at: datetime) -> list[Bucket]:
+    """The buckets that have ended at `at` and from which no live lease (`leases`) can still burn: what they hold expires."""
+    first = min((lease.burn_at for lease in leases if lease.state is not LeaseState.FINAL), default=None)
+    return [
+        bucket
+        for bucket in buckets
+        if not bucket.is_closed
+        and bucket.ends_at is not None
+        and bucket.ends_at <= at
+        and (first is None or first > bucket.ends_at)
+    ]
+
+
 def lease_end(buckets: Iterable[Bucket], at: datetime, rules: LeaseRules) -> datetime:
     """When a counter's lease that opens at `at` stops granting: never across the end of a bucket, so that the lease, not
     a clock of the edge, decides the period a call belongs to.

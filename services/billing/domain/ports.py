@@ -61,6 +61,12 @@ class LedgerTx(Protocol):
     ) -> int:
         """The id of the bucket of that origin, made if there is none."""
 
+    async def end_buckets(self, ids: Collection[int], at: datetime) -> None:
+        """Let buckets end at `at`."""
+
+    async def close_buckets(self, ids: Collection[int], at: datetime) -> None:
+        """Note that nothing will ever be paid from these buckets again."""
+
     async def live_leases(self, org_id: UUID) -> list[Lease]:
         """All leases of the organization that are not final."""
 
@@ -83,6 +89,9 @@ class LedgerTx(Protocol):
 
     async def refunded(self, debit_id: UUID) -> int:
         """How much of a debit was refunded so far."""
+
+    async def granted(self, org_id: UUID, since: datetime) -> int:
+        """The plan credits granted to the organization since the period's start `since`."""
 
     async def append(self, rows: Sequence[Transfer]) -> None:
         """Add rows; balances and leases follow. All or nothing: raises RacedPosting if one of the ids exists by now."""
@@ -123,6 +132,12 @@ class Ledger(Protocol):
 
     async def leases_to_close(self, *, slabs_before: datetime, batches_before: datetime, limit: int) -> list[Lease]:
         """Open leases: slabs whose `not_after` lies before the first time, batches opened before the second."""
+
+    async def organizations_due(self, at: datetime, *, limit: int) -> list[UUID]:
+        """Whose subscription is due at `at`, the longest due first."""
+
+    async def organizations_to_close(self, at: datetime, *, limit: int) -> list[UUID]:
+        """Who has buckets that ended by `at` and that no live lease burns from."""
 
     async def leases_to_finish(self, at: datetime, *, limit: int) -> list[Lease]:
         """Closing leases whose `final_after` has passed."""

@@ -11,6 +11,7 @@ from libs.common.contracts.envelope import LEDGER_QUEUES, Context, Message
 from libs.common.errors import FangateError
 from services.billing.domain.audit import Books
 from services.billing.domain.errors import LeaseInvalid
+from services.billing.domain.reads import Reads, ledger_filter, usage_span
 from services.billing.entry.metrics import count_lease, count_posted
 from services.billing.usecases.append_transfers import AppendTransfers
 from services.billing.usecases.close_batch import CloseBatch
@@ -32,6 +33,7 @@ class Handlers:
     close_batch: CloseBatch
     append: AppendTransfers
     books: Books
+    reads: Reads
 
     async def lease(self, request: billing.OpenLease, _context: Context) -> billing.LeaseOpened:
         holder = "batch" if request.holder == "batch" else "redis"
@@ -60,6 +62,18 @@ class Handlers:
         limit = max(1, min(request.limit, PAGE_MAX))
         return await self.books.transactions(request.org_id, page=max(0, request.page), limit=limit)
 
+    async def plans(self, _request: billing.ListPlans, _context: Context) -> billing.Plans:
+        return await self.reads.plans()
+
+    async def subscription(self, request: billing.GetSubscription, _context: Context) -> billing.Subscription:
+        return await self.reads.subscription(request.org_id)
+
+    async def lines(self, request: billing.ListLedger, _context: Context) -> billing.LedgerPage:
+        return await self.reads.ledger(ledger_filter(request))
+
+    async def usage(self, request: billing.GetUsage, _context: Context) -> billing.UsageReport:
+        return await self.reads.usage(usage_span(request))
+
     async def ledger(self, items: list[tuple[Any, Context]]) -> None:
         for messages in _chunks([message for message, _ in items]):
             started = time.perf_counter()
@@ -84,7 +98,11 @@ def consumers(do: Handlers) -> list[Consumer]:
         rpc("billing.rpc", prefetch=100, workers=50)
         .on(billing.OpenLease, do.lease)
         .on(billing.GetBalance, do.balance)
-        .on(billing.ListTransactions, do.transactions),
+        .on(billing.ListTransactions, do.transactions)
+        .on(billing.ListPlans, do.plans)
+        .on(billing.GetSubscription, do.subscription)
+        .on(billing.ListLedger, do.lines)
+        .on(billing.GetUsage, do.usage),
         jobs("billing.jobs", prefetch=32, workers=8).on(billing.CloseLease, do.close),
         *ledger,
     ]

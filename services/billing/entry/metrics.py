@@ -7,6 +7,7 @@ from services.billing.domain.audit import Reconciliation
 from services.billing.domain.ledger import Code, PostError, Waiver
 from services.billing.domain.posting import Posted
 from services.billing.usecases.expire_leases import Expired
+from services.billing.usecases.renew_periods import Renewed
 
 _HOLDERS = ("redis", "batch")
 _SIZES = (1, 5, 10, 25, 50, 100, 200, 300, 500, 1_000, 2_500, 5_000)  # records
@@ -39,6 +40,8 @@ _VIOLATIONS = Gauge("fangate_ledger_rule_violations", "Rules of the ledger that 
 _SEAL_MISMATCH = Gauge("fangate_ledger_seal_mismatch", "Seals that do not recompute: must be 0")
 _SEAL_LAG = Gauge("fangate_ledger_seal_lag_seconds", "Age of the oldest transfer that is not sealed")
 _SEAL_NUMBER = Gauge("fangate_ledger_seal_number", "The newest seal")
+_RENEWALS = Counter("fangate_subscription_turns_total", "Subscriptions that time alone changed, mostly renewals")
+_BUCKETS_CLOSED = Counter("fangate_buckets_closed_total", "Buckets past their end, closed")
 _POST_ERRORS = Gauge("fangate_ledger_post_errors", "Put aside and not posted since: a person must look")
 _REFUNDS_OVERDUE = Gauge("fangate_ledger_refunds_overdue", "Refunds whose debit has not come for a day")
 _STRANDED = Gauge("fangate_stranded_credits", "Credits in leases that grant nothing any more")
@@ -79,6 +82,13 @@ def count_expired(expired: Expired) -> None:
     """Count a run of the lease timer."""
     count_lease("redis", "closed", expired.closed - expired.unanswered)
     count_lease("redis", "closed_unanswered", expired.unanswered)
+
+
+def count_renewed(renewed: Renewed) -> None:
+    """Count a run of the timer of periods."""
+    _RENEWALS.inc(renewed.subscriptions)
+    _BUCKETS_CLOSED.inc(renewed.buckets)
+    _CREDITS_OF[Code.EXPIRE].inc(renewed.credits)
 
 
 def show_books(books: Reconciliation) -> None:

@@ -8,9 +8,10 @@ from typing import Final
 from libs.common.telemetry.log import logger
 from services.billing.domain.audit import Books
 from services.billing.domain.ports import Ledger
-from services.billing.entry.metrics import count_expired, count_posted, show_books, show_partitions
+from services.billing.entry.metrics import count_expired, count_posted, count_renewed, show_books, show_partitions
 from services.billing.usecases.announce import Announce
 from services.billing.usecases.expire_leases import ExpireLeases
+from services.billing.usecases.renew_periods import RenewPeriods
 from services.billing.usecases.retry_refunds import RetryRefunds
 
 _FULL_EVERY_S: Final = 86_400.0  # a reconciliation from the beginning
@@ -25,6 +26,7 @@ class Work:
     books: Books
     announce: Announce
     expire_leases: ExpireLeases
+    renew_periods: RenewPeriods
     retry_refunds: RetryRefunds
     full_at: float = 0.0  # of the monotonic clock: at the first run
 
@@ -34,6 +36,9 @@ class Work:
     async def refunds(self) -> None:
         started = time.perf_counter()
         count_posted(await self.retry_refunds(), seconds=time.perf_counter() - started)
+
+    async def renew(self) -> None:
+        count_renewed(await self.renew_periods())
 
     async def announcements(self) -> None:
         await self.announce.owed(self.ledger)
@@ -64,6 +69,7 @@ def schedule(work: Work) -> list[tuple[str, float, Callable[[], Awaitable[None]]
     return [
         ("announcements", 1.0, work.announcements),
         ("lease expiry", 5.0, work.expire),
+        ("renewals", 5.0, work.renew),
         ("refunds without debit", 30.0, work.refunds),
         ("seal", 60.0, work.seal),
         ("reconciliation", 60.0, work.reconcile),

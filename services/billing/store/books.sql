@@ -109,11 +109,11 @@ SELECT count(*) FROM transfers t JOIN accounts a ON a.id = t.debit_account
 WHERE t.code = 30 AND t.code <> 10 AND t.id >= uuid_floor($1) AND (a.ends_at IS NULL OR t.posted_at < a.ends_at);
 
 -- name: grant_violations
--- R4: subscriptions that were granted more plan credits in the current period than the plan (as subscribed) allows.
+-- R4: subscriptions that were granted more plan credits in the current period than the largest allowance held in it.
 SELECT count(*) FROM (
-  SELECT s.org_id FROM subscriptions s JOIN plans p ON p.code = s.plan AND p.version = s.plan_version
+  SELECT s.org_id FROM subscriptions s
     JOIN transfers t ON t.org_id = s.org_id AND t.code = 1 AND t.code <> 10 AND t.id >= uuid_floor(s.period_start)
-  GROUP BY s.org_id, p.monthly_credits HAVING sum(t.amount) > p.monthly_credits) beyond;
+  GROUP BY s.org_id, s.allowance HAVING sum(t.amount) > s.allowance) beyond;
 
 -- name: seal_mismatches
 -- R5: seals $1 to $2 whose rows, counts or links do not recompute (org_id NULL: the chain over all organizations).

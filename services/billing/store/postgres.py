@@ -43,6 +43,12 @@ class PostgresLedger:
         rows = await self._db.fetch(QUERIES.leases_to_close, slabs_before, batches_before, limit)
         return [_lease(row) for row in rows]
 
+    async def organizations_due(self, at: datetime, *, limit: int) -> list[UUID]:
+        return [row["org_id"] for row in await self._db.fetch(QUERIES.organizations_due, at, limit)]
+
+    async def organizations_to_close(self, at: datetime, *, limit: int) -> list[UUID]:
+        return [row["org_id"] for row in await self._db.fetch(QUERIES.organizations_to_close, at, limit)]
+
     async def leases_to_finish(self, at: datetime, *, limit: int) -> list[Lease]:
         return [_lease(row) for row in await self._db.fetch(QUERIES.leases_to_finish, at, limit)]
 
@@ -89,6 +95,12 @@ class PostgresTx:
             id_ = await self._tx.fetchval(QUERIES.bucket_of_origin, org_id, int(kind), origin)
         return int(id_)
 
+    async def end_buckets(self, ids: Collection[int], at: datetime) -> None:
+        await self._tx.execute(QUERIES.end_buckets, list(ids), at)
+
+    async def close_buckets(self, ids: Collection[int], at: datetime) -> None:
+        await self._tx.execute(QUERIES.close_buckets, list(ids), at)
+
     async def live_leases(self, org_id: UUID) -> list[Lease]:
         return [_lease(row) for row in await self._tx.fetch(QUERIES.live_leases, org_id)]
 
@@ -127,6 +139,9 @@ class PostgresTx:
 
     async def refunded(self, debit_id: UUID) -> int:
         return int(await self._tx.fetchval(QUERIES.refunded, debit_id))
+
+    async def granted(self, org_id: UUID, since: datetime) -> int:
+        return int(await self._tx.fetchval(QUERIES.granted, org_id, since))
 
     async def append(self, rows: Sequence[Transfer]) -> None:
         if not rows:
@@ -168,6 +183,11 @@ class PostgresTx:
             subscription.period_start,
             subscription.period_end,
             subscription.anchor_day,
+            subscription.next_plan,
+            subscription.cancels,
+            subscription.past_due_since,
+            subscription.allowance,
+            subscription.due_at,
         )
 
     async def add_low_warnings(self, org_id: UUID, period_start: datetime, percents: Collection[int]) -> list[int]:
@@ -240,4 +260,9 @@ def subscription_of(row: Record) -> Subscription:
         period_start=row["period_start"],
         period_end=row["period_end"],
         anchor_day=row["anchor_day"],
+        next_plan=row["next_plan"],
+        cancels=row["cancels"],
+        past_due_since=row["past_due_since"],
+        allowance=row["allowance"],
+        due_at=row["due_at"],
     )

@@ -33,6 +33,14 @@ ON CONFLICT (org_id, kind, origin) DO NOTHING RETURNING id;
 -- The bucket of an origin that exists.
 SELECT id FROM accounts WHERE org_id = $1 AND kind = $2 AND origin = $3;
 
+-- name: end_buckets
+-- Let buckets end earlier than they were to.
+UPDATE accounts SET ends_at = $2 WHERE id = ANY($1::bigint[]) AND closed_at IS NULL;
+
+-- name: close_buckets
+-- Nothing is paid from these any more.
+UPDATE accounts SET closed_at = $2 WHERE id = ANY($1::bigint[]) AND closed_at IS NULL;
+
 -- name: live_leases
 -- What is set aside of an organization's credits.
 SELECT id, org_id, holder, ref, amount, posted, state, burn_at, not_after, final_after FROM leases
@@ -75,6 +83,11 @@ FROM transfers WHERE id = ANY($1::uuid[]) AND id >= $2 AND id <= $3 ORDER BY id,
 -- name: refunded
 -- How much of a debit went back.
 SELECT coalesce(sum(amount), 0)::bigint FROM transfers WHERE refunds_id = $1 AND code = 20;
+
+-- name: granted
+-- The plan credits of a period so far; `code <> 10` is what the small index covers.
+SELECT coalesce(sum(amount), 0)::bigint FROM transfers
+WHERE org_id = $1 AND id >= uuid_floor($2) AND code = 1 AND code <> 10;
 
 -- name: append
 -- Add transfers; a row whose id exists is left out, which the caller counts.
@@ -127,15 +140,30 @@ SELECT code, version, monthly_credits, rpm, rpd FROM plans ORDER BY monthly_cred
 
 -- name: subscription
 -- An organization's subscription with its plan.
-SELECT s.org_id, s.status, s.period_start, s.period_end, s.anchor_day, p.code, p.version, p.monthly_credits, p.rpm, p.rpd
+SELECT s.org_id, s.status, s.period_start, s.period_end, s.anchor_day, s.next_plan, s.cancels, s.past_due_since, s.allowance,
+  s.due_at, p.code, p.version, p.monthly_credits, p.rpm, p.rpd
 FROM subscriptions s JOIN plans p ON p.code = s.plan WHERE s.org_id = $1;
 
 -- name: set_subscription
 -- Write an organization's subscription.
-INSERT INTO subscriptions (org_id, plan, plan_version, status, period_start, period_end, anchor_day)
-VALUES ($1, $2, $3, $4, $5, $6, $7)
+INSERT INTO subscriptions (org_id, plan, plan_version, status, period_start, period_end, anchor_day, next_plan, cancels,
+                           past_due_since, allowance, due_at)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
 ON CONFLICT (org_id) DO UPDATE SET plan = excluded.plan, plan_version = excluded.plan_version, status = excluded.status,
-  period_start = excluded.period_start, period_end = excluded.period_end, anchor_day = excluded.anchor_day;
+  period_start = excluded.period_start, period_end = excluded.period_end, anchor_day = excluded.anchor_day,
+  next_plan = excluded.next_plan, cancels = excluded.cancels, past_due_since = excluded.past_due_since,
+  allowance = excluded.allowance, due_at = excluded.due_at;
+
+-- name: organizations_due
+-- Whose subscription is changed by time alone, the longest due first.
+SELECT org_id FROM subscriptions WHERE due_at <= $1 ORDER BY due_at, org_id LIMIT $2;
+
+-- name: organizations_to_close
+-- Who has buckets that are over and that no live lease burns from.
+SELECT DISTINCT a.org_id FROM accounts a
+WHERE a.closed_at IS NULL AND a.ends_at <= $1
+  AND NOT EXISTS (SELECT FROM leases l WHERE l.org_id = a.org_id AND l.state < 3 AND l.burn_at <= a.ends_at)
+LIMIT $2;
 
 -- name: add_low_warnings
 -- Note warnings as given; says which are new.

@@ -5,7 +5,7 @@ from uuid import UUID
 from libs.common.clock import Clock
 from libs.common.contracts.billing import BalanceChanged, CreditsLow
 from services.billing.domain.bucket import balance_at
-from services.billing.domain.plan import low_percents
+from services.billing.domain.plan import CANCELLED, low_percents
 from services.billing.domain.ports import Ledger, LedgerTx
 
 _EVERY_MS = 1_000  # at most one announcement of spending per organization and this long
@@ -48,8 +48,8 @@ class Announce:
 
     async def _warn(self, tx: LedgerTx, org_id: UUID, balance: int) -> None:
         subscription = await tx.subscription(org_id)
-        if subscription is None:
-            return
+        if subscription is None or subscription.status == CANCELLED or not subscription.plan.monthly_credits:
+            return  # no allowance to be low of
         reached = low_percents(balance, subscription.plan.monthly_credits)
         if reached and (fresh := await tx.add_low_warnings(org_id, subscription.period_start, reached)):
             warning = CreditsLow(org_id=org_id, balance=balance, threshold_percent=min(fresh))

@@ -26,6 +26,7 @@ from services.billing.domain.lease import (
     shrunk,
 )
 from services.billing.domain.ports import LeaseStore, Ledger, LedgerTx, Sleep
+from services.billing.usecases.periods import Periods
 from services.billing.usecases.turns import Turns
 
 
@@ -37,12 +38,21 @@ class OpenBatch:
     """
 
     def __init__(
-        self, *, ledger: Ledger, store: LeaseStore, clock: Clock, rules: LeaseRules, turns: Turns, sleep: Sleep
+        self,
+        *,
+        ledger: Ledger,
+        store: LeaseStore,
+        clock: Clock,
+        rules: LeaseRules,
+        periods: Periods,
+        turns: Turns,
+        sleep: Sleep,
     ) -> None:
         self._ledger = ledger
         self._store = store
         self._clock = clock
         self._rules = rules
+        self._periods = periods
         self._turns = turns
         self._sleep = sleep
 
@@ -69,6 +79,9 @@ class OpenBatch:
             if organization.is_frozen:
                 raise NoSubscription
             now = self._clock.now()
+            subscription = await tx.subscription(request.org_id)
+            if subscription is not None:  # a period that ended just now is renewed before its credits are looked for
+                await self._periods.catch_up(tx, subscription, now)
             known = (await tx.leases([lease_id])).get(lease_id)
             buckets = await tx.buckets([request.org_id])
             leases = await tx.live_leases(request.org_id)

@@ -28,6 +28,7 @@ from services.billing.domain.lease import (
     shrunk,
 )
 from services.billing.domain.ports import LeaseStore, Ledger, LedgerTx, Organization, Outcome, Sleep
+from services.billing.usecases.periods import Periods
 from services.billing.usecases.turns import Turns
 
 _TRIES: Final = 2  # a lease whose counter is gone, and its successor
@@ -54,12 +55,21 @@ class OpenSlab:
     """
 
     def __init__(
-        self, *, ledger: Ledger, store: LeaseStore, clock: Clock, rules: LeaseRules, turns: Turns, sleep: Sleep
+        self,
+        *,
+        ledger: Ledger,
+        store: LeaseStore,
+        clock: Clock,
+        rules: LeaseRules,
+        periods: Periods,
+        turns: Turns,
+        sleep: Sleep,
     ) -> None:
         self._ledger = ledger
         self._store = store
         self._clock = clock
         self._rules = rules
+        self._periods = periods
         self._turns = turns
         self._sleep = sleep
         self._grown_at_ms: OrderedDict[UUID, int] = OrderedDict()
@@ -85,8 +95,7 @@ class OpenSlab:
     async def _set_aside(self, request: OpenLease) -> _Step:
         """Postgres first: credits leave the free balance before any counter gets them."""
         async with self._ledger.transaction() as tx:
-            organization = await self._payer(tx, request.org_id)
-            now = self._clock.now()
+            organization, now = await self._payer(tx, request.org_id)
             buckets = await tx.buckets([request.org_id])
             leases = {lease.id: lease for lease in await tx.live_leases(request.org_id)}
             balance = balance_at(buckets, now)
@@ -119,16 +128,21 @@ class OpenSlab:
             self._remember_growth(request.org_id)
         return _Step(lease=lease, added=added, is_new=is_new, slab=slab, rest=free - added, balance=balance)
 
-    async def _payer(self, tx: LedgerTx, org_id: UUID) -> Organization:
+    async def _payer(self, tx: LedgerTx, org_id: UUID) -> tuple[Organization, datetime]:
+        """Lock the organization; the time of the look. A period that ended just now is renewed here, not a 402."""
         organization = (await tx.lock([org_id])).get(org_id)
         subscription = await tx.subscription(org_id) if organization else None
         if organization is None or organization.is_frozen or subscription is None:
             raise NoSubscription
-        if subscription.status == "past_due":
-            raise SubscriptionPastDue
-        if subscription.status != "active":
-            raise NoSubscription
-        return organization
+        now = self._clock.now()
+        subscription = await self._periods.catch_up(tx, subscription, now)
+        match subscription.served_as(now, self._periods.grace):
+            case "active":
+                return organization, now
+            case "past_due":
+                raise SubscriptionPastDue
+            case _:
+                raise NoSubscription
 
     def _may_grow(self, lease: Lease, now: datetime) -> bool:
         return lease.not_after is not None and lease.not_after - now > timedelta(seconds=self._rules.grow_life_s)

@@ -2,26 +2,26 @@
 
 from uuid import UUID
 
+from msgspec.structs import replace
+
 from libs.common.clock import Clock
-from libs.common.contracts.billing import SubscriptionChanged
-from services.billing.domain.bucket import BucketKind, balance_at
 from services.billing.domain.errors import AlreadySubscribed, UnknownPlan
-from services.billing.domain.ledger import ISSUANCE, Code, Transfer
-from services.billing.domain.plan import Subscription, period_end, period_grant_id
-from services.billing.domain.ports import Ledger, LedgerTx
-from services.billing.usecases.announce import Announce
+from services.billing.domain.plan import ACTIVE, CANCELLED, Subscription, period_end
+from services.billing.domain.ports import Ledger
+from services.billing.usecases.periods import Periods
 
 
 class StartSubscription:
     """Start `plan` now: organization, subscription, plan bucket for the period, and the event that tells auth the limits.
 
-    Starting the same plan again says the event again and changes nothing else. Raises UnknownPlan, AlreadySubscribed.
+    Starting the same plan again says the event again and changes nothing else. Who ended at once and comes back within the
+    period goes on in it: what it granted is not granted again. Raises UnknownPlan, AlreadySubscribed.
     """
 
-    def __init__(self, *, ledger: Ledger, clock: Clock, announce: Announce) -> None:
+    def __init__(self, *, ledger: Ledger, clock: Clock, periods: Periods) -> None:
         self._ledger = ledger
         self._clock = clock
-        self._announce = announce
+        self._periods = periods
 
     async def __call__(self, org_id: UUID, plan_code: str) -> Subscription:
         now = self._clock.now()
@@ -32,61 +32,25 @@ class StartSubscription:
             await tx.add_organization(org_id)
             await tx.lock([org_id])
             subscription = await tx.subscription(org_id)
-            if subscription is not None and subscription.status == "active":
-                if subscription.plan.code != plan.code:
-                    raise AlreadySubscribed(f"The organization subscribes to {subscription.plan.code}")
-                await _say(tx, subscription)
-                return subscription
-            start = now.replace(microsecond=0)
-            subscription = Subscription(
-                org_id=org_id,
-                plan=plan,
-                status="active",
-                period_start=start,
-                period_end=period_end(start, start.day),
-                anchor_day=start.day,
-            )
-            await tx.set_subscription(subscription)
-            await self._grant_period(tx, subscription)
-            await _say(tx, subscription)
-            balance = balance_at(await tx.buckets([org_id]), now)
-            await self._announce(tx, org_id, balance, credits_came=True)
-        return subscription
-
-    async def _grant_period(self, tx: LedgerTx, subscription: Subscription) -> None:
-        id_ = period_grant_id(subscription.org_id, subscription.period_start)
-        amount = subscription.plan.monthly_credits
-        if amount == 0 or await tx.transfers([id_]):  # somebody granted this period already
-            return
-        bucket = await tx.add_bucket(
-            subscription.org_id, BucketKind.PLAN, id_, subscription.period_start, subscription.period_end
-        )
-        await tx.append(
-            [
-                Transfer(
-                    id=id_,
-                    code=Code.GRANT,
-                    amount=amount,
-                    org_id=subscription.org_id,
-                    debit_account=ISSUANCE,
-                    credit_account=bucket,
-                    memo=f"plan {subscription.plan.code}",
+            if subscription is not None:
+                subscription = await self._periods.catch_up(tx, subscription, now)
+                if subscription.status != CANCELLED:
+                    if subscription.plan.code != plan.code:
+                        raise AlreadySubscribed(f"The organization subscribes to {subscription.plan.code}")
+                    await self._periods.say(tx, subscription, now)
+                    return subscription
+            if subscription is not None and now < subscription.period_end:
+                subscription = replace(subscription, plan=plan, status=ACTIVE)
+                subscription = await self._periods.grant_extra(tx, subscription, now, held=0)
+            else:
+                start = now.replace(microsecond=0)
+                subscription = Subscription(
+                    org_id=org_id,
+                    plan=plan,
+                    status=ACTIVE,
+                    period_start=start,
+                    period_end=period_end(start, start.day),
+                    anchor_day=start.day,
                 )
-            ]
-        )
-
-
-async def _say(tx: LedgerTx, subscription: Subscription) -> None:
-    await tx.say(
-        SubscriptionChanged(
-            org_id=subscription.org_id,
-            version=await tx.raise_version(subscription.org_id),
-            plan=subscription.plan.code,
-            status=subscription.status,
-            per_minute=subscription.plan.per_minute,
-            per_day=subscription.plan.per_day,
-            period_start=subscription.period_start,
-            period_end=subscription.period_end,
-        ),
-        org_id=subscription.org_id,
-    )
+                subscription = await self._periods.begin(tx, subscription, start, subscription.period_end)
+            return await self._periods.write(tx, subscription, now)

@@ -39,6 +39,7 @@ from services.billing.usecases.close_batch import CloseBatch
 from services.billing.usecases.expire_leases import ExpireLeases
 from services.billing.usecases.open_batch import OpenBatch
 from services.billing.usecases.open_slab import OpenSlab
+from services.billing.usecases.periods import Periods
 from services.billing.usecases.reverse import Reverse
 from services.billing.usecases.turns import Turns
 from tests.support.ledger_model import PLANS, Counter, MemoryCounters, MemoryLedger, ModelClock, run
@@ -85,8 +86,9 @@ class Protocol(RuleBasedStateMachine):
             "clock": self.clock,
             "rules": self.lease_rules,
         }
-        self.open_slab = OpenSlab(**parts, turns=turns, sleep=_no_sleep)
-        self.open_batch = OpenBatch(**parts, turns=turns, sleep=_no_sleep)
+        periods = Periods(ledger=self.ledger, announce=Announce(clock=self.clock))
+        self.open_slab = OpenSlab(**parts, periods=periods, turns=turns, sleep=_no_sleep)
+        self.open_batch = OpenBatch(**parts, periods=periods, turns=turns, sleep=_no_sleep)
         self.expire_leases = ExpireLeases(**parts)
         self.close_batch = CloseBatch(ledger=self.ledger, clock=self.clock)
         self.append = AppendTransfers(

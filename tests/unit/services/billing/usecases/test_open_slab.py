@@ -17,6 +17,7 @@ from services.billing.usecases.announce import Announce
 from services.billing.usecases.append_transfers import AppendTransfers
 from services.billing.usecases.expire_leases import ExpireLeases
 from services.billing.usecases.open_slab import OpenSlab
+from services.billing.usecases.periods import Periods
 from services.billing.usecases.reverse import Reverse
 from services.billing.usecases.turns import Turns
 from tests.support.ledger_model import PLANS, MemoryCounters, MemoryLedger, ModelClock, run
@@ -38,7 +39,8 @@ class Bench:
             "clock": self.clock,
             "rules": LeaseRules(),
         }
-        self.open_slab = OpenSlab(**parts, turns=Turns(), sleep=self._sleep)
+        periods = Periods(ledger=self.ledger, announce=Announce(clock=self.clock))
+        self.open_slab = OpenSlab(**parts, periods=periods, turns=Turns(), sleep=self._sleep)
         self.expire_leases = ExpireLeases(**parts)
         announce = Announce(clock=self.clock)
         self.append = AppendTransfers(ledger=self.ledger, clock=self.clock, announce=announce, reverse=Reverse())
