@@ -74,6 +74,7 @@ def assemble(
         append=append,
         books=books,
         reads=PostgresReads(db),
+        clock=clock,
     )
     work = Work(
         ledger=ledger,

@@ -174,12 +174,12 @@ class LedgerPage(Message, frozen=True, kw_only=True):
 
 class GetUsage(Message, frozen=True, kw_only=True):
     """Calls and their credits in the whole UTC hours that touch [since, until), by any of `key`, `route`, `model`, and `day`
-    or `hour`. Fails with INVALID_REQUEST for another dimension or a span that is empty or too long.
+    or `hour`. Default: the 30 days until now. Fails with INVALID_REQUEST for another dimension or a span that is empty or too long.
     """
 
     org_id: uuid.UUID
-    since: datetime
-    until: datetime
+    since: datetime | None = None
+    until: datetime | None = None
     by: tuple[str, ...] = ("day",)
 
 

@@ -11,6 +11,7 @@ from services.billing.domain.errors import InvalidRequest
 from services.billing.domain.ledger import Code
 
 PAGE_MAX: Final = 100  # lines of the ledger
+SPAN_DEFAULT: Final = timedelta(days=30)
 SPAN_MAX: Final = timedelta(days=400)  # of a usage report
 GROUPS: Final = ("none", "hour", "day")
 DIMENSIONS: Final = ("day", "hour", "key", "route", "model")
@@ -71,16 +72,15 @@ def ledger_filter(request: ListLedger) -> LedgerFilter:
     )
 
 
-def usage_span(request: GetUsage) -> UsageSpan:
+def usage_span(request: GetUsage, *, now: datetime) -> UsageSpan:
     """Check a request, and widen it to whole hours. Raises InvalidRequest."""
     unknown = sorted(set(request.by) - set(DIMENSIONS))
     if unknown:
         raise InvalidRequest(f"by: {unknown[0]!r} is none of {', '.join(DIMENSIONS)}")
     if {"day", "hour"} <= set(request.by):
         raise InvalidRequest("by: day or hour, not both")
-    since, until = _aware(request.since, "since"), _aware(request.until, "until")
-    assert since is not None
-    assert until is not None
+    until = _aware(request.until, "until") or now
+    since = _aware(request.since, "since") or until - SPAN_DEFAULT
     if not timedelta(0) < until - since <= SPAN_MAX:
         raise InvalidRequest(f"until: after since, and at most {SPAN_MAX.days} days after it")
     since = since.replace(minute=0, second=0, microsecond=0)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from libs.common.bus.consumer import Consumer, batch, jobs, rpc
+from libs.common.clock import Clock
 from libs.common.contracts import billing, edge, takedowns
 from libs.common.contracts.envelope import LEDGER_QUEUES, Context, Message
 from libs.common.errors import FangateError
@@ -34,6 +35,7 @@ class Handlers:
     append: AppendTransfers
     books: Books
     reads: Reads
+    clock: Clock
 
     async def lease(self, request: billing.OpenLease, _context: Context) -> billing.LeaseOpened:
         holder = "batch" if request.holder == "batch" else "redis"
@@ -72,7 +74,7 @@ class Handlers:
         return await self.reads.ledger(ledger_filter(request))
 
     async def usage(self, request: billing.GetUsage, _context: Context) -> billing.UsageReport:
-        return await self.reads.usage(usage_span(request))
+        return await self.reads.usage(usage_span(request, now=self.clock.now()))
 
     async def ledger(self, items: list[tuple[Any, Context]]) -> None:
         for messages in _chunks([message for message, _ in items]):

@@ -27,7 +27,9 @@ class Appended:
 
 def handlers(append: Any) -> Handlers:
     nobody = cast("Any", None)
-    return Handlers(open_slab=nobody, open_batch=nobody, close_batch=nobody, append=append, books=nobody, reads=nobody)
+    return Handlers(
+        open_slab=nobody, open_batch=nobody, close_batch=nobody, append=append, books=nobody, reads=nobody, clock=nobody
+    )
 
 
 def recorded(number: int) -> UsageRecorded:
