@@ -14,6 +14,7 @@ from services.edge.entry.broadcasts import BINDINGS, Broadcasts
 from services.edge.entry.http import Edge
 from services.edge.entry.proxies import TrustedProxies
 from services.edge.entry.surfaces.gateway import Gateway
+from services.edge.entry.surfaces.metric import Metric
 from services.edge.gateways.auth import AuthDirectory
 from services.edge.gateways.billing import BillingLeases
 from services.edge.gateways.services import ServicesOverBus
@@ -86,7 +87,7 @@ async def build(process: Process) -> None:
     process.start("broadcasts", broadcast.run())
 
     edge = Edge(
-        [Gateway()],
+        [Gateway(), Metric()],
         authenticate=Authenticate(
             ring=ring, principals=principals, failures=CountedFailures(redis, clock, prefix=prefix), clock=clock
         ),

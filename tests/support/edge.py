@@ -19,7 +19,7 @@ from libs.common.contracts.billing import LeaseOpened
 from libs.common.contracts.catalogue import RetryClass
 from libs.common.contracts.edge import UsageRecorded, UsageVoided
 from libs.common.contracts.envelope import Message
-from libs.common.contracts.sessions import Proxy
+from libs.common.contracts.sessions import NO_MODEL, Proxy
 from libs.common.contracts.wire import Outgoing
 from libs.common.http.server import HttpServer
 from libs.common.ids import new_key, uuid7
@@ -36,6 +36,7 @@ from services.edge.entry.broadcasts import Broadcasts
 from services.edge.entry.http import Edge
 from services.edge.entry.proxies import TrustedProxies
 from services.edge.entry.surfaces.gateway import Gateway
+from services.edge.entry.surfaces.metric import Metric
 from services.edge.gateways.usage import UsageGateway
 from services.edge.store.admission import RedisAdmission
 from services.edge.store.failures import CountedFailures
@@ -250,9 +251,11 @@ class BrokerDouble:
 
 @dataclass
 class SessionsDouble:
-    """`sessions`: every model there is answers `upstream`, or raises it."""
+    """`sessions`: every model there is answers `upstream`, or raises it; to another organization it is not there."""
 
     models: set[UUID] = field(default_factory=set)
+    owners: dict[UUID, UUID] = field(default_factory=dict)  # model -> organization; a model without is everybody's
+    accounts: dict[tuple[UUID, str], UUID] = field(default_factory=dict)  # organization, number -> model
     upstream: Upstream | Exception = field(default_factory=lambda: Upstream(200, PLATFORM_BODY, upstream_ms=1))
     delay_s: float = 0.0
     calls: list[tuple[Proxy, bytes]] = field(default_factory=list)
@@ -260,11 +263,16 @@ class SessionsDouble:
     async def proxy(self, call: Proxy, body: bytes, *, deadline_ms: int, may_repeat: bool) -> Upstream:
         self.calls.append((call, body))
         await asyncio.sleep(self.delay_s)
-        if call.model_id not in self.models:
+        model_id = call.model_id
+        if call.account:
+            model_id = self.accounts.get((call.org_id, call.account), NO_MODEL)
+        if model_id not in self.models or self.owners.get(model_id, call.org_id) != call.org_id:
+            raise Refusal("MODEL_NOT_FOUND")
+        if call.model_id not in {model_id, NO_MODEL}:
             raise Refusal("MODEL_NOT_FOUND")
         if isinstance(self.upstream, Exception):
             raise self.upstream
-        return self.upstream
+        return msgspec.structs.replace(self.upstream, model_id=model_id) if call.account else self.upstream
 
 
 @dataclass
@@ -305,6 +313,7 @@ class RunningEdge:
         self.billing.balances[principal.org_id] = credits_
         model_id = uuid7()
         self.sessions.models.add(model_id)
+        self.sessions.owners[model_id] = principal.org_id
         return self.directory.issue(principal, "fgt_" if principal.kind == "sandbox" else "fgk_"), principal, model_id
 
 
@@ -339,7 +348,7 @@ async def running_edge(
     local = LocalAdmission(billing, clock, replicas=replicas)
     admit = Admit(admission=admission, local=local, principals=principals, clock=clock)
     edge = Edge(
-        [Gateway()],
+        [Gateway(), Metric()],
         authenticate=Authenticate(
             ring=RING, principals=principals, failures=CountedFailures(redis, clock, prefix=prefix), clock=clock
         ),

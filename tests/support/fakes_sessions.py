@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 
 from libs.common.contracts.envelope import Message
 from libs.common.ids import uuid7
+from services.sessions.domain.account import Holder
 from services.sessions.domain.credentials import Credentials, Pending, Session
 from services.sessions.domain.errors import OutcomeUnknown
 from services.sessions.domain.model import Change, InvalidChange, Model, State, changed, event_of
@@ -68,6 +69,11 @@ class FakeStore:
         model = self.contents.model
         is_it = (model.org_id, model.model_id) == (org_id, model_id)
         return Live(model, self.contents.session) if is_it else None
+
+    async def holders(self, org_id: uuid.UUID, account: str) -> list[Holder]:
+        model = self.contents.model
+        is_it = (model.org_id, model.account) == (org_id, account)
+        return [Holder(model.model_id, model.provider, model.state)] if is_it else []
 
     def remember(self, live: Live) -> None:
         self.remembered.append(live)

@@ -1,14 +1,19 @@
 """Messages that `sessions` owns: the call to a platform, and the life of a model."""
 
 import uuid
+from typing import Final
 
 from libs.common.contracts.envelope import Message
+
+NO_MODEL: Final = uuid.UUID(int=0)  # the caller named an account, not a model
 
 
 class Proxy(Message, frozen=True, kw_only=True):
     """Call a route of a model's platform; the request body is the message's blob.
 
-    Fails with MODEL_NOT_FOUND, MODEL_NOT_CONNECTED {state}, SYNC_LOST, ROUTE_NOT_SUPPORTED, UPSTREAM_TIMEOUT,
+    The model is `model_id`, or, if that is `NO_MODEL`, the one of the organization whose account number on its platform is
+    `account`; with both, the model must be that account. Fails with MODEL_NOT_FOUND, INVALID_REQUEST (two platforms know the
+    number), MODEL_NOT_CONNECTED {state}, SYNC_LOST, ROUTE_NOT_SUPPORTED, UPSTREAM_TIMEOUT,
     OUTCOME_UNKNOWN, OF_API_ERROR (dropped, garbage, too large).
     """
 
@@ -20,6 +25,7 @@ class Proxy(Message, frozen=True, kw_only=True):
     query: str = ""  # raw, without the question mark
     content_type: str = ""
     sandbox_only: bool = False  # a sandbox key reaches sandbox models only
+    account: str = ""
 
 
 class Proxied(Message, frozen=True, kw_only=True):
@@ -29,6 +35,7 @@ class Proxied(Message, frozen=True, kw_only=True):
     content_type: str = ""
     retry_after_s: int | None = None
     upstream_ms: int = 0
+    model_id: uuid.UUID | None = None  # which model it was, where the call named an account
 
 
 class ConnectModel(Message, frozen=True, kw_only=True):

@@ -14,7 +14,8 @@ import msgspec
 from libs.common.contracts.auth import Actor, Principal
 from libs.common.contracts.catalogue import catalogue
 from libs.common.contracts.envelope import Message
-from services.edge.domain.catalogue import WITH_BODY, QueryRule, Route
+from services.edge.domain.catalogue import WITH_BODY, Route
+from services.edge.domain.queries import QueryRule
 from services.edge.domain.refusal import Refusal
 
 DEADLINE_MS: Final = 5_000  # for the service that answers; a caller waits no longer

@@ -57,8 +57,9 @@ class AdmissionAway(Exception):
 class Admission(Protocol):
     """Windows and credits of one call, decided at once."""
 
-    async def reserve(self, caller: Principal, route: Route, *, cost: int) -> Reserved:
-        """Count the call and set `cost` credits aside; nothing is counted unless all passes. Raises Refusal (429, 402,
+    async def reserve(self, caller: Principal, route: Route, *, cost: int, is_counted: bool = True) -> Reserved:
+        """Count the call and set `cost` credits aside; nothing is counted unless all passes. Not `is_counted`: the windows
+        are only looked at, and refuse nothing. Raises Refusal (429, 402,
         503), PrincipalCold, PrincipalStale, AdmissionAway.
         """
         ...
@@ -87,6 +88,10 @@ class Principals(Protocol):
 
     async def resolve_anew(self, credential: Credential) -> Principal | None:
         """The same, from `auth` and never from the cache."""
+        ...
+
+    def was_good(self, credential: Credential) -> bool:
+        """Whether this key opened something here before, and nobody has said since that it does not."""
         ...
 
     def known(self, credential: Credential) -> Principal | None:

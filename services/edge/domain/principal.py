@@ -1,8 +1,13 @@
 """What a principal may do: rows 4, 6 and 7 of the order of checks, as pure functions."""
 
+from typing import Final
+
 from libs.common.contracts.auth import Principal
+from libs.common.contracts.catalogue import catalogue
 from services.edge.domain.catalogue import Route
 from services.edge.domain.refusal import Refusal
+
+SCOPED_KINDS: Final = frozenset({"personal", "oauth_access"})  # keys whose rights are scopes, not a role
 
 
 def is_expired(caller: Principal, now_ms: int) -> bool:
@@ -15,9 +20,15 @@ def refusal_of(caller: Principal, route: Route) -> Refusal | None:
     if caller.org_state != "active":
         return Refusal("ORGANIZATION_SUSPENDED")
     if route.permission is not None and route.permission not in caller.permissions:
-        return Refusal("PERMISSION_DENIED", f"Missing permission {route.permission}")
+        return _denied(caller, route)
     if caller.read_only and route.method != "GET":
         return Refusal("READ_ONLY")
     if route.needs_subscription and caller.subscription != "active":
         return Refusal("SUBSCRIPTION_PAST_DUE" if caller.subscription == "past_due" else "NO_SUBSCRIPTION")
     return None
+
+
+def _denied(caller: Principal, route: Route) -> Refusal:
+    if caller.kind in SCOPED_KINDS and route.call:
+        return Refusal("SCOPE_MISSING", f"Missing scope: {' '.join(sorted(catalogue()[route.call].scopes))} needed")
+    return Refusal("PERMISSION_DENIED", f"Missing permission {route.permission}")

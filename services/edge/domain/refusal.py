@@ -9,6 +9,7 @@ from services.edge.domain.windows import Window, Windows
 CODES: Final[dict[str, tuple[int, str]]] = {
     "INVALID_REQUEST": (400, "Invalid request"),
     "MULTIPLE_CREDENTIALS": (400, "More than one credential was sent: send one key, once"),
+    "UNSUPPORTED_VERSION": (400, "API version is not supported"),
     "UPSTREAM_REJECTED": (400, "The platform rejected the request"),  # 409 where the platform said 409
     "NO_API_KEY": (401, "Invalid or missing API key"),  # one text for all 401: nothing tells a guesser how close it was
     "INVALID_API_KEY": (401, "Invalid or missing API key"),
@@ -16,6 +17,7 @@ CODES: Final[dict[str, tuple[int, str]]] = {
     "SUBSCRIPTION_PAST_DUE": (402, "Subscription is past due: repair billing in the dashboard"),
     "INSUFFICIENT_CREDITS": (402, "Insufficient credits: top up or wait for the renewal of the plan"),
     "PERMISSION_DENIED": (403, "Missing permission"),
+    "SCOPE_MISSING": (403, "Missing scope"),
     "HTTPS_REQUIRED": (403, "HTTPS is required: this key was sent in the clear and should be rotated"),
     "ORGANIZATION_SUSPENDED": (403, "The organization is suspended: contact support"),
     "READ_ONLY": (403, "This key is read-only"),

@@ -1,6 +1,7 @@
 """What a platform's answer becomes (requirements 3.2): charged and shown untouched if it is a 2xx, else one refusal."""
 
 from typing import Final
+from uuid import UUID
 
 import msgspec
 import orjson
@@ -20,6 +21,7 @@ class Upstream(msgspec.Struct, frozen=True):
     body: bytes
     retry_after_s: int | None = None
     upstream_ms: int = 0
+    model_id: UUID | None = None  # which model answered, where the caller named an account
 
     @property
     def is_success(self) -> bool:

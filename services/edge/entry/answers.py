@@ -1,5 +1,6 @@
 """Answers as all surfaces give them: the headers of requirements 3.3 around a body that the surface made."""
 
+from collections.abc import Sequence
 from typing import Final
 from uuid import UUID
 
@@ -9,6 +10,7 @@ from libs.common.http.server import Answer
 from services.edge.domain.ports import Reserved
 from services.edge.domain.refusal import Refusal
 from services.edge.domain.windows import Window
+from services.edge.entry.problems import PROBLEM_TYPE, as_problem, wants_problem
 
 _EVERY_ANSWER: Final = CIMultiDict(
     {
@@ -20,18 +22,29 @@ _EVERY_ANSWER: Final = CIMultiDict(
 )
 
 
-def success(status: int, body: bytes, request_id: UUID, reserved: Reserved | None) -> Answer:
-    """A 2xx; with the caller's headroom if it was admitted."""
+def success(status: int, body: bytes, request_id: UUID, reserved: Reserved | None, version: str = "") -> Answer:
+    """A 2xx; with the caller's headroom and API version if it was admitted."""
     headers = _EVERY_ANSWER.copy()
     headers["X-Request-Id"] = str(request_id)
     if reserved is not None:
         _show(headers, reserved.windows.shown())
+    if version:
+        headers["X-API-Version"] = version
     return Answer(status=status, body=body, headers=headers)
 
 
-def failure(refusal: Refusal, body: bytes, request_id: UUID) -> Answer:
-    """An error with all its headers; 413 closes the connection, for the rest of the body is not read."""
+def failure(
+    refusal: Refusal, body: bytes, request_id: UUID, *, version: str = "", accept: Sequence[str] = ()
+) -> Answer:
+    """An error with all its headers; 413 closes the connection, for the rest of the body is not read. `accept`: what the
+    caller would like, for errors can be had as problem details.
+    """
     headers = _EVERY_ANSWER.copy()
+    if accept and wants_problem(accept):
+        headers["Content-Type"] = PROBLEM_TYPE
+        body = as_problem(refusal, body)
+    if version:
+        headers["X-API-Version"] = version
     headers["X-Request-Id"] = str(request_id)
     headers["X-Error-Code"] = refusal.code
     window = refusal.window or (refusal.windows.shown() if refusal.windows is not None else None)
@@ -41,6 +54,8 @@ def failure(refusal: Refusal, body: bytes, request_id: UUID) -> Answer:
         headers["Retry-After"] = str(refusal.retry_after_s)
     if refusal.status == 401:
         headers["WWW-Authenticate"] = "Bearer"
+    elif refusal.code == "SCOPE_MISSING":
+        headers["WWW-Authenticate"] = 'Bearer error="insufficient_scope"'
     if refusal.allow:
         headers["Allow"] = refusal.allow
     answer = Answer(status=refusal.status, body=body, headers=headers)

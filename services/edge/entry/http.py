@@ -1,6 +1,7 @@
 """HTTP in: every request of every surface goes through `Edge`, in the order of checks of requirements 3.1.
 
-    1 HTTPS   2 path, method   3 credentials   4 key   4a blocked address   4b declared length      (here, in this order)
+    1 HTTPS   2 path, method   3 credentials   4 key   4a blocked address   4b declared length   5 version
+                                                                                                    (here, in this order)
     6 rights   7 subscription   8 windows   9 credits                                               (usecases/admit.py)
     10 body, query   12 model                                                                       (requests.py)
     14 the model's state   15 the platform's answer                                                 (usecases/proxy_call.py)
@@ -30,9 +31,10 @@ from services.edge.entry import answers
 from services.edge.entry.credentials import presented_key
 from services.edge.entry.observe import Observer
 from services.edge.entry.proxies import TrustedProxies
-from services.edge.entry.requests import check_declared_length, read_own_request, read_request
+from services.edge.entry.requests import declared_too_large, read_own_request, read_request
 from services.edge.entry.router import Router
 from services.edge.entry.surface import Surface
+from services.edge.entry.versions import requested_version
 from services.edge.usecases.authenticate import Authenticate
 from services.edge.usecases.own_call import OwnCall
 from services.edge.usecases.proxy_call import Call, ProxyCall, Request
@@ -93,7 +95,10 @@ class Edge:
             if refusal.windows is None and call is not None and call.reserved is not None:
                 refusal.windows = call.reserved.windows
             surface = exchange.surface or self._surface_of(request.rel_url.raw_path)
-            answer = answers.failure(refusal, surface.failure(refusal), request_id)
+            accept = request.headers.getall("Accept", ())
+            answer = answers.failure(
+                refusal, surface.failure(refusal), request_id, version=exchange.version, accept=accept
+            )
         self._observer.finished(request, request_id, started, answer.status, exchange.route, exchange.call, refusal)
         return answer
 
@@ -119,9 +124,12 @@ class Edge:
             return answers.success(200, surface.own(_HEALTHY), exchange.id, None)
         key = presented_key(headers, surface)
         credential, caller = await self._authenticate(key, lambda: self._address(request))
-        check_declared_length(request, surface.body_bytes_max)
         current_traceparent.set(accept_traceparent(headers.get("traceparent")))
-        exchange.call = call = Call(exchange.id, route, credential, caller)
+        exchange.version, bad_version = requested_version(headers, caller.api_version)
+        too_large = declared_too_large(request, surface.body_bytes_max)
+        exchange.call = call = Call(
+            exchange.id, route, credential, caller, refusal=too_large or bad_version, is_counted=too_large is None
+        )
 
         if isinstance(route, OwnRoute):
             upstream = await self._own(exchange, call, route, path_params, surface.body_bytes_max)
@@ -129,7 +137,7 @@ class Edge:
             upstream = await self._proxied(exchange, call, path_params, surface.body_bytes_max)
         assert call.reserved is not None
         status, body = surface.success(upstream, call.reserved)
-        return answers.success(status, body, exchange.id, call.reserved)
+        return answers.success(status, body, exchange.id, call.reserved, exchange.version)
 
     async def _proxied(
         self, exchange: "_Exchange", call: Call, path_params: dict[str, str], bytes_max: int
@@ -173,7 +181,7 @@ class Edge:
 class _Exchange:
     """One request on its way to an answer: what is known of it so far, also if it ends half-way."""
 
-    __slots__ = ("call", "id", "request", "route", "surface")
+    __slots__ = ("call", "id", "request", "route", "surface", "version")
 
     def __init__(self, request: web.BaseRequest, request_id: UUID) -> None:
         self.request = request
@@ -181,3 +189,4 @@ class _Exchange:
         self.route: Route | None = None
         self.surface: Surface | None = None
         self.call: Call | None = None
+        self.version = ""

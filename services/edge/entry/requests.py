@@ -9,9 +9,11 @@ import msgspec
 from aiohttp import web
 
 from libs.common.contracts.auth import Actor, Principal
+from libs.common.contracts.sessions import NO_MODEL
 from libs.common.http.body import BodyBroken, BodyTooLarge, read_body
-from services.edge.domain.catalogue import MODEL_PARAMETER, Route, check_query
+from services.edge.domain.catalogue import ACCOUNT_PARAMETER, MODEL_PARAMETER, Route
 from services.edge.domain.own_route import Asked, OwnRoute
+from services.edge.domain.queries import check_query
 from services.edge.domain.refusal import Refusal
 from services.edge.usecases.proxy_call import Request
 
@@ -19,15 +21,16 @@ BODY_SECONDS: Final = 10.0  # for the whole body; the call's deadline runs meanw
 _JSON_TYPE: Final = re.compile(
     r"application/(?:[a-z0-9.+-]+\+)?json\s*(?:;\s*charset\s*=\s*\"?utf-8\"?\s*)?", re.IGNORECASE
 )
+_NUMBER: Final = re.compile(r"[0-9]{1,20}")
+_MODEL_PARAMETERS: Final = frozenset({MODEL_PARAMETER, ACCOUNT_PARAMETER})
 _UUID: Final = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _json_syntax: Final = msgspec.json.Decoder(msgspec.Raw)  # walks the text without building it
 
 
-def check_declared_length(request: web.BaseRequest, bytes_max: int) -> None:
-    """Row 4b: refuse (413) by `Content-Length`, before anything is read or reserved."""
+def declared_too_large(request: web.BaseRequest, bytes_max: int) -> Refusal | None:
+    """Row 4b: the 413 by `Content-Length`, before anything is read or reserved."""
     length = request.content_length
-    if length is not None and length > bytes_max:
-        raise _too_large(bytes_max)
+    return _too_large(bytes_max) if length is not None and length > bytes_max else None
 
 
 async def read_request(
@@ -36,16 +39,15 @@ async def read_request(
     """Body, query and model of a call to a platform. Raises Refusal: 415, 413, 400, 404."""
     body = await _body(request, bytes_max) if route.takes_body else b""
     query = request.rel_url.raw_query_string
-    check_query(route, query)
-    model = path_params[MODEL_PARAMETER]
-    if not _UUID.fullmatch(model):
-        raise Refusal("MODEL_NOT_FOUND")
+    check_query(route.query, query)
+    model_id, account = _model(path_params)
     return Request(
-        model_id=UUID(model),
-        path_params={name: value for name, value in path_params.items() if name != MODEL_PARAMETER},
+        model_id=model_id,
+        path_params={name: value for name, value in path_params.items() if name not in _MODEL_PARAMETERS},
         query=query,
         content_type="application/json" if body else "",
         body=body,
+        account=account,
     )
 
 
@@ -61,7 +63,7 @@ async def read_own_request(
     """Body and query of an own route. Raises Refusal: 415, 413, 400."""
     body = await _body(request, bytes_max) if route.takes_body else b""
     query = request.rel_url.raw_query_string
-    check_query(route, query)
+    check_query(route.query, query)
     return Asked(
         caller=caller,
         by=by,
@@ -79,6 +81,17 @@ def _decoded(body: bytes, type_: type[msgspec.Struct]) -> msgspec.Struct:
         what, _, where = str(exc).partition(" - at `$")
         place = where.removesuffix("`").lstrip(".") or "body"
         raise Refusal("INVALID_REQUEST", f"{place}: {what[:1].lower()}{what[1:]}") from None
+
+
+def _model(path_params: dict[str, str]) -> tuple[UUID, str]:
+    """The model that the path names: by its UUID or, where the surface takes one, by its account's number."""
+    account = path_params.get(ACCOUNT_PARAMETER, "")
+    name = account or path_params[MODEL_PARAMETER]
+    if _UUID.fullmatch(name):
+        return UUID(name), ""
+    if _NUMBER.fullmatch(account):
+        return NO_MODEL, account
+    raise Refusal("MODEL_NOT_FOUND")
 
 
 async def _body(request: web.BaseRequest, bytes_max: int) -> bytes:

@@ -11,7 +11,7 @@ from services.edge.gateways.rpc import Rpc
 
 # Errors of sessions that callers see under the same code; anything else is a fault between us.
 _PASSED_ON: Final = frozenset(
-    {"MODEL_NOT_FOUND", "MODEL_NOT_CONNECTED", "SYNC_LOST", "ROUTE_NOT_SUPPORTED", "UPSTREAM_TIMEOUT", "OUTCOME_UNKNOWN",
+    {"INVALID_REQUEST", "MODEL_NOT_FOUND", "MODEL_NOT_CONNECTED", "SYNC_LOST", "ROUTE_NOT_SUPPORTED", "UPSTREAM_TIMEOUT", "OUTCOME_UNKNOWN",
      "OF_API_ERROR", "UPSTREAM_RATE_LIMITED", "UPSTREAM_REJECTED", "UPSTREAM_FORBIDDEN", "UPSTREAM_NOT_FOUND"}
 )  # fmt: skip
 
@@ -35,7 +35,7 @@ class SessionsOverBus:
         except Refused as exc:
             raise Refusal("UNAVAILABLE", retry_after_s=exc.retry_after_s, detail=f"sessions: {exc}") from exc
         assert isinstance(reply, Proxied)
-        return Upstream(reply.status, blob, reply.retry_after_s, reply.upstream_ms)
+        return Upstream(reply.status, blob, reply.retry_after_s, reply.upstream_ms, reply.model_id)
 
 
 def _refusal(error: RpcError, *, may_repeat: bool) -> Refusal:

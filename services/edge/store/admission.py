@@ -71,12 +71,13 @@ class RedisAdmission:
         self._holder = f"{id(self):x}-{clock.now_ms():x}"  # with a running number: the refill token
         self._shields: OrderedDict[UUID, tuple[int, Windows, Window]] = OrderedDict()  # org or key -> until (stopwatch)
 
-    async def reserve(self, caller: Principal, route: Route, *, cost: int) -> Reserved:
-        self._check_shield(caller)
+    async def reserve(self, caller: Principal, route: Route, *, cost: int, is_counted: bool = True) -> Reserved:
+        if is_counted:
+            self._check_shield(caller)
         give_up_at = 0
         while True:
             token = f"{self._holder}-{next(self._token)}"
-            epoch, answer = await self._ask(caller, route, cost, token)
+            epoch, answer = await self._ask(caller, route, cost, token, is_counted=is_counted)
             code, won = answer[0], len(answer) > 10 and answer[10]
             if code == Code.OK:
                 if won:  # low water: refill behind this call
@@ -128,18 +129,20 @@ class RedisAdmission:
         except (RedisAway, StoreRefused) as exc:
             raise AdmissionAway from exc
 
-    async def _ask(self, caller: Principal, route: Route, cost: int, token: str) -> tuple[Epoch, list[Any]]:
+    async def _ask(
+        self, caller: Principal, route: Route, cost: int, token: str, *, is_counted: bool
+    ) -> tuple[Epoch, list[Any]]:
         """Run the script; its answer, and whose memory gave it. A connection that slept through a change of master did
         nothing (REIGN): all connections go, and a fresh one is asked. Raises AdmissionAway.
         """
         try:
             try:
-                epoch, answer = await self._run(caller, route, cost, token)
+                epoch, answer = await self._run(caller, route, cost, token, is_counted=is_counted)
             except RedisUnreached:  # certainly without effect: a connection that would not open, a replica
-                epoch, answer = await self._run(caller, route, cost, token)
+                epoch, answer = await self._run(caller, route, cost, token, is_counted=is_counted)
             if answer[0] == Code.REIGN:
                 await self._redis.reset()
-                epoch, answer = await self._run(caller, route, cost, token)
+                epoch, answer = await self._run(caller, route, cost, token, is_counted=is_counted)
         except (RedisAway, StoreRefused) as exc:
             BACKEND_ERRORS.inc()
             DEGRADED.set(1)
@@ -149,7 +152,9 @@ class RedisAdmission:
         DEGRADED.set(0)
         return epoch, answer
 
-    async def _run(self, caller: Principal, route: Route, cost: int, token: str) -> tuple[Epoch, list[Any]]:
+    async def _run(
+        self, caller: Principal, route: Route, cost: int, token: str, *, is_counted: bool
+    ) -> tuple[Epoch, list[Any]]:
         limits = caller.limits
         seen: list[Epoch] = []
 
@@ -160,7 +165,7 @@ class RedisAdmission:
         def arguments(epoch: Epoch) -> Sequence[str | int]:
             return (
                 caller.av, limits.per_minute, limits.per_day, limits.key_per_minute,
-                cost, 1, token, LOCK_MS, epoch.reign,
+                cost, int(is_counted), token, LOCK_MS, epoch.reign,
             )  # fmt: skip
 
         answer = await self._redis.run(_ADMISSION, names, arguments)

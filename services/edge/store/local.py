@@ -62,13 +62,14 @@ class LocalAdmission:
         self._held: dict[UUID, _Lease] = {}
         self._opening: dict[UUID, asyncio.Task[None]] = {}
 
-    async def reserve(self, caller: Principal, route: Route, *, cost: int) -> Reserved:
-        self._check_windows(caller, route)
+    async def reserve(self, caller: Principal, route: Route, *, cost: int, is_counted: bool = True) -> Reserved:
+        if is_counted:
+            self._check_windows(caller, route)
         if cost == 0:
-            return Reserved(caller.org_id, 0, None, self._count(caller, route), is_local=True)
+            return Reserved(caller.org_id, 0, None, self._seen(caller, route, is_counted=is_counted), is_local=True)
         lease = await self._lease(caller.org_id, cost)
         lease.avail -= cost
-        windows = self._count(caller, route)
+        windows = self._seen(caller, route, is_counted=is_counted)
         return Reserved(caller.org_id, cost, lease.avail + lease.rest, windows, lease.id, is_local=True)
 
     async def release(self, reserved: Reserved) -> None:
@@ -101,6 +102,9 @@ class LocalAdmission:
                 key=key_count if key_minute == now_ms // MINUTE_MS else 0,
             ),
         )
+
+    def _seen(self, caller: Principal, route: Route, *, is_counted: bool) -> Windows:
+        return self._count(caller, route) if is_counted else self._windows(caller, route)
 
     def _count(self, caller: Principal, route: Route) -> Windows:
         windows = self._windows(caller, route)

@@ -34,6 +34,7 @@ class CachedPrincipals:
         self._entries: OrderedDict[str, tuple[Principal, int]] = OrderedDict()  # digest -> principal, stopwatch ms
         self._by_org: dict[UUID, set[str]] = {}
         self._negatives: OrderedDict[str, int] = OrderedDict()
+        self._good: OrderedDict[str, None] = OrderedDict()  # digests that opened something, however long ago
         self._flights: dict[str, asyncio.Task[Principal | None]] = {}
         self._evictions = 0
 
@@ -42,6 +43,9 @@ class CachedPrincipals:
         if found is not None:
             _HIT.inc()
         return found
+
+    def was_good(self, credential: Credential) -> bool:
+        return credential.id in self._good
 
     async def resolve(self, credential: Credential, *, age_ms_max: int | None = None) -> Principal | None:
         bound_ms = AGE_MS_MAX if age_ms_max is None else age_ms_max
@@ -96,11 +100,21 @@ class CachedPrincipals:
     async def _ask(self, credential: Credential) -> Principal | None:
         evictions, asked_at = self._evictions, self._clock.stopwatch_ms()
         principal = await self._directory.find(credential.digests)
+        self._note(credential.id, is_good=principal is not None)
         if principal is None:
             self._remember_negative(credential.id, asked_at)
         elif evictions == self._evictions:  # else something changed while we asked: true enough to use, not to keep
             self._remember(credential.id, principal, asked_at)
         return principal
+
+    def _note(self, digest: str, *, is_good: bool) -> None:
+        if not is_good:
+            self._good.pop(digest, None)
+            return
+        self._good[digest] = None
+        self._good.move_to_end(digest)
+        if len(self._good) > ENTRIES_MAX:
+            self._good.popitem(last=False)
 
     def _remember(self, digest: str, principal: Principal, asked_at: int) -> None:
         self._entries[digest] = (principal, asked_at)

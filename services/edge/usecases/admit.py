@@ -38,13 +38,25 @@ class Admit:
     principals: Principals
     clock: Clock
 
-    async def __call__(self, caller: Principal, credential: Credential, route: Route) -> tuple[Principal, Reserved]:
-        """The principal as it stands now, and what it may spend. Raises Refusal (401, 402, 403, 429, 503)."""
+    async def __call__(
+        self,
+        caller: Principal,
+        credential: Credential,
+        route: Route,
+        *,
+        refusal: Refusal | None = None,
+        is_counted: bool = True,
+    ) -> tuple[Principal, Reserved]:
+        """The principal as it stands now, and what it may spend. `refusal` is what the call has earned already: it is raised
+        once the principal is certain, with the headroom. Raises Refusal (401, 402, 403, 429, 503).
+        """
+        earned = refusal
         looked_anew = False
         for _ in range(LOOKS_MAX):
-            refusal = refusal_of(caller, route)
+            refusal = earned or refusal_of(caller, route)
+            cost = 0 if refusal else route.cost_credits
             try:
-                reserved = await self.admission.reserve(caller, route, cost=0 if refusal else route.cost_credits)
+                reserved = await self.admission.reserve(caller, route, cost=cost, is_counted=is_counted)
             except PrincipalCold:
                 caller = await self._anew(credential)
                 await self._raise_version(caller)
@@ -56,7 +68,7 @@ class Admit:
                 else:
                     await self._raise_version(caller)
             except AdmissionAway:
-                return await self._without_store(credential, route)
+                return await self._without_store(credential, route, earned, is_counted=is_counted)
             else:
                 return caller, _unless(refusal, reserved)
         raise Refusal("UNAVAILABLE", detail="the organization's auth version would not settle")
@@ -65,10 +77,13 @@ class Admit:
         """Give back what an unpaid call had reserved. Once; raises nothing."""
         await (self.local if reserved.is_local else self.admission).release(reserved)
 
-    async def _without_store(self, credential: Credential, route: Route) -> tuple[Principal, Reserved]:
+    async def _without_store(
+        self, credential: Credential, route: Route, earned: Refusal | None, *, is_counted: bool
+    ) -> tuple[Principal, Reserved]:
         caller = self._present(await self.principals.resolve(credential, age_ms_max=DEGRADED_AGE_MS))
-        refusal = refusal_of(caller, route)
-        reserved = await self.local.reserve(caller, route, cost=0 if refusal else route.cost_credits)
+        refusal = earned or refusal_of(caller, route)
+        cost = 0 if refusal else route.cost_credits
+        reserved = await self.local.reserve(caller, route, cost=cost, is_counted=is_counted)
         return caller, _unless(refusal, reserved)
 
     async def _anew(self, credential: Credential) -> Principal:

@@ -27,9 +27,11 @@ class Authenticate:
 
     async def __call__(self, key: str, address: Callable[[], str]) -> tuple[Credential, Principal]:
         """`address` tells the client's address, asked only for keys that are not known already: good keys behind one NAT
-        with a guesser pass. Raises Refusal (401, 429, 503).
+        with a guesser pass. A malformed key is always a 401: it can open nothing, so it counts for nothing. Raises Refusal (401, 429, 503).
         """
-        kind = key_kind(key)  # before any I/O: garbage costs a microsecond and is not even counted
+        kind = key_kind(
+            key
+        )  # before any I/O: garbage costs a microsecond, and a block for it would only hit its neighbours
         if kind not in CALLER_KINDS:
             raise Refusal("INVALID_API_KEY")
         credential = Credential(kind, self.ring.digests(key))
@@ -42,7 +44,8 @@ class Authenticate:
         return credential, caller
 
     async def _resolve(self, credential: Credential, address: str) -> Principal:
-        blocked_ms = self.failures.blocked_ms(address)
+        # Asking about a key that was good is no guess: who uses one seldom is not locked out by a guesser beside him.
+        blocked_ms = 0 if self.principals.was_good(credential) else self.failures.blocked_ms(address)
         if blocked_ms > 0:
             raise Refusal("TOO_MANY_FAILED_AUTH", retry_after_s=-(-blocked_ms // 1000))
         caller = await self.principals.resolve(credential)

@@ -9,7 +9,7 @@ import msgspec
 from libs.common.clock import Clock
 from libs.common.contracts.auth import Principal
 from libs.common.contracts.edge import Usage
-from libs.common.contracts.sessions import Proxy
+from libs.common.contracts.sessions import NO_MODEL, Proxy
 from libs.common.errors import Refused
 from services.edge.domain.catalogue import Route
 from services.edge.domain.ports import Credential, Reserved, Sessions, UsageLog
@@ -21,11 +21,12 @@ from services.edge.usecases.admit import Admit
 class Request(msgspec.Struct, frozen=True):
     """What a caller asks of a platform, read and checked."""
 
-    model_id: UUID
+    model_id: UUID  # NO_MODEL: the model is named by `account`
     path_params: dict[str, str]
     query: str
     content_type: str
     body: bytes
+    account: str = ""
 
 
 @dataclass(slots=True)
@@ -38,6 +39,8 @@ class Call:
     caller: Principal
     reserved: Reserved | None = None
     upstream: Upstream | None = None
+    refusal: Refusal | None = None  # what its headers have earned it; told once the call is counted
+    is_counted: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,13 +64,13 @@ class ProxyCall:
             self.clock.stopwatch_ms() + self.fence_ms
         )  # started before the reserve: the lease cannot outlive it
         deadline_ms = self.clock.now_ms() + self.upstream_timeout_ms
-        call.caller, reserved = await self.admit(call.caller, call.credential, call.route)
+        call.caller, reserved = await self.admit(
+            call.caller, call.credential, call.route, refusal=call.refusal, is_counted=call.is_counted
+        )
         call.reserved = reserved
         debit_may_exist = False
         try:
-            request = await read(call)
-            if call.caller.model_id not in {None, request.model_id}:
-                raise Refusal("MODEL_NOT_FOUND")  # a bound key sees its model only
+            request = _bound(await read(call), call.caller)
             call.upstream = upstream = await self.sessions.proxy(
                 _proxy(call, request), request.body, deadline_ms=deadline_ms, may_repeat=call.route.may_repeat
             )
@@ -76,7 +79,8 @@ class ProxyCall:
                 debit_may_exist = True
                 try:
                     await self.usage.record(
-                        _usage(call, request.model_id, reserved, reserved.lease_id), fence_at_ms=fence_at_ms
+                        _usage(call, upstream.model_id or request.model_id, reserved, reserved.lease_id),
+                        fence_at_ms=fence_at_ms,
                     )
                 except Refused:
                     debit_may_exist = False
@@ -85,6 +89,15 @@ class ProxyCall:
         finally:
             if not debit_may_exist:
                 await self.admit.release(reserved)
+
+
+def _bound(request: Request, caller: Principal) -> Request:
+    """`request`, if the caller's key may see its model: a bound key sees one only. Raises Refusal (404)."""
+    if caller.model_id in {None, request.model_id}:
+        return request
+    if request.model_id == NO_MODEL:
+        return msgspec.structs.replace(request, model_id=caller.model_id)  # sessions compares the account's number
+    raise Refusal("MODEL_NOT_FOUND")
 
 
 def _proxy(call: Call, request: Request) -> Proxy:
@@ -97,6 +110,7 @@ def _proxy(call: Call, request: Request) -> Proxy:
         query=request.query,
         content_type=request.content_type,
         sandbox_only=call.caller.kind == "sandbox",
+        account=request.account,
     )
 
 

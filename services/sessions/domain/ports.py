@@ -1,12 +1,14 @@
 """What the use cases need, not how it is done. Promises are in the docstrings: fakes and the real ones keep them alike."""
 
 import uuid
+from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
 from libs.common.contracts.envelope import Message
+from services.sessions.domain.account import Holder
 from services.sessions.domain.credentials import Credentials, Pending, Session
 from services.sessions.domain.model import Model
 from services.sessions.domain.upstream_call import Outcome, Recorded, UpstreamAnswer, UpstreamRequest
@@ -77,6 +79,10 @@ class Models(Protocol):
 
     async def find(self, org_id: uuid.UUID, model_id: uuid.UUID) -> Live | None:
         """The model, if it is the organization's; changes by other processes are seen within a second or so."""
+        ...
+
+    async def holders(self, org_id: uuid.UUID, account: str) -> Sequence[Holder]:
+        """The organization's models with this account number, newest first; at most a second or so old."""
         ...
 
     def remember(self, live: Live) -> None:

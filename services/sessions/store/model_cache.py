@@ -6,15 +6,19 @@ wrong for that second is harmless: a session that was replaced or ended is refus
 
 import uuid
 from collections import OrderedDict
+from collections.abc import Sequence
 from typing import Final
 
 from libs.common.clock import Clock
+from libs.common.db.errors import DatabaseAway
 from libs.common.telemetry.metrics import Counter
+from services.sessions.domain.account import Holder
 from services.sessions.domain.ports import Live
 from services.sessions.store.postgres import PostgresModels
 
 ENTRIES_MAX: Final = 10_000  # about 1 KB each
 AGE_MS_MAX: Final = 60_000  # without any word from Postgres an entry is believed this long
+HOLDERS_AGE_MS: Final = 1_000  # who holds an account number is asked again after this time
 OVERLAP_SECONDS: Final = 15.0  # each look covers more than the time since the last: commits become visible late
 
 _READS = Counter("fangate_model_cache_total", "Look-ups of models", ["result"])
@@ -29,6 +33,7 @@ class CachedModels:
         self._entries: OrderedDict[uuid.UUID, tuple[int, Live]] = (
             OrderedDict()
         )  # oldest use first; (known since, model)
+        self._holders: OrderedDict[tuple[uuid.UUID, str], tuple[int, Sequence[Holder]]] = OrderedDict()
         self._hits = _READS.labels("hit")
         self._misses = _READS.labels("miss")
 
@@ -43,6 +48,27 @@ class CachedModels:
         if live is not None:
             self.remember(live)
         return live
+
+    async def holders(self, org_id: uuid.UUID, account: str) -> Sequence[Holder]:
+        key = (org_id, account)
+        known = self._holders.get(key)
+        now = self._clock.stopwatch_ms()
+        if known is not None and now - known[0] <= HOLDERS_AGE_MS:
+            return known[1]
+        try:
+            found = await self._truth.holders(org_id, account)
+        except DatabaseAway:
+            if known is not None and now - known[0] <= AGE_MS_MAX:
+                return known[1]
+            raise
+        if not found:
+            self._holders.pop(key, None)  # made-up numbers must not push out real ones
+            return found
+        self._holders[key] = (now, found)
+        self._holders.move_to_end(key)
+        if len(self._holders) > ENTRIES_MAX:
+            self._holders.popitem(last=False)
+        return found
 
     def remember(self, live: Live) -> None:
         model_id = live.model.model_id

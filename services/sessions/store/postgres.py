@@ -14,6 +14,7 @@ from libs.common.db.outbox import Outbox
 from libs.common.db.pool import Database, Record, Tx
 from libs.common.db.queries import load_queries
 from libs.common.db.tx import accept_once
+from services.sessions.domain.account import Holder
 from services.sessions.domain.credentials import Credentials, Pending, Session
 from services.sessions.domain.errors import AccountTaken
 from services.sessions.domain.model import Change, InvalidChange, Model, State, changed, event_of
@@ -40,6 +41,12 @@ class PostgresModels:
     async def find(self, org_id: uuid.UUID, model_id: uuid.UUID) -> Live | None:
         row = await self._db.fetchrow(QUERIES.find_model, model_id, org_id)
         return None if row is None else Live(_model(row), self._sealed.open(row, "session", Session))
+
+    async def holders(self, org_id: uuid.UUID, account: str) -> Sequence[Holder]:
+        return [
+            Holder(row["model_id"], row["provider"], State(row["state"]))
+            for row in await self._db.fetch(QUERIES.find_holders, org_id, account)
+        ]
 
     async def changed_lately(self, seconds: float) -> dict[uuid.UUID, int]:
         """Models that changed in the last `seconds`, with their versions."""

@@ -22,6 +22,11 @@ SELECT true FROM models
  WHERE org_id = $1 AND provider = $2 AND account = $3 AND model_id <> $4
    AND state NOT IN ('deleted', 'disconnected', 'connect_failed') LIMIT 1;
 
+-- name: find_holders
+-- An organization's models with this account number, newest first.
+SELECT model_id, provider, state FROM models WHERE org_id = $1 AND account = $2 AND state <> 'deleted'
+ ORDER BY created_at DESC, model_id DESC;
+
 -- name: create_model
 -- A new model.
 INSERT INTO models (model_id, org_id, provider, label, state) VALUES ($1, $2, $3, $4, $5);

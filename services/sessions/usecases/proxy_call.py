@@ -7,10 +7,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, Protocol
 
+import msgspec
+
 from libs.common.clock import Clock
 from libs.common.contracts.catalogue import CatalogueRoute, RetryClass, catalogue
-from libs.common.contracts.sessions import Proxied, Proxy
+from libs.common.contracts.sessions import NO_MODEL, Proxied, Proxy
 from libs.common.errors import FangateError, RpcError, Unavailable
+from services.sessions.domain.account import meant
 from services.sessions.domain.errors import (
     Dropped,
     ModelNotConnected,
@@ -60,15 +63,13 @@ class ProxyCall:
     async def __call__(self, call: Proxy, body: bytes, *, deadline_ms: int) -> tuple[Proxied, bytes]:
         """The platform's answer, whatever its status.
 
-        Raises ModelNotFound, RouteNotSupported, ModelNotConnected, SyncLost, PlatformFailed, UpstreamTimeout,
+        Raises ModelNotFound, InvalidRequest, RouteNotSupported, ModelNotConnected, SyncLost, PlatformFailed, UpstreamTimeout,
         OutcomeUnknown, and Unavailable when the truth about model or fence cannot be asked: then nothing was sent.
         """
         route = catalogue().get(call.route)
         if route is None:
             raise RouteNotSupported
-        live = await self.models.find(call.org_id, call.model_id)
-        if live is None or (call.sandbox_only and live.model.provider != "sandbox"):
-            raise ModelNotFound
+        live = await self._live(call)
         request = UpstreamRequest(
             method=route.method,
             target=upstream_target(route, live.model.provider, call.path_params, call.query),
@@ -78,12 +79,33 @@ class ProxyCall:
         )
         run = _Run(self, live, request, deadline_ms - ANSWER_MARGIN_MS)
         if route.retry is RetryClass.NEVER:
-            return await self._fenced(call, route, run)
-        return _proxied(await run.repeatable())
+            head, answer = await self._fenced(call, live.model.model_id, route, run)
+        else:
+            head, answer = _proxied(await run.repeatable())
+        if call.account:
+            head = msgspec.structs.replace(head, model_id=live.model.model_id)
+        return head, answer
 
-    async def _fenced(self, call: Proxy, route: CatalogueRoute, run: "_Run") -> tuple[Proxied, bytes]:
+    async def _live(self, call: Proxy) -> Live:
+        """The model that the caller means, by its UUID, by its account number, or by both. Raises ModelNotFound and, for a
+        number that does not tell which, InvalidRequest.
+        """
+        model_id = call.model_id
+        if call.account and model_id == NO_MODEL:
+            holders = await self.models.holders(call.org_id, call.account)
+            model_id = meant(holders, sandbox_only=call.sandbox_only)
+        live = await self.models.find(call.org_id, model_id)
+        if live is None or (call.sandbox_only and live.model.provider != "sandbox"):
+            raise ModelNotFound
+        if call.account and live.model.account != call.account:
+            raise ModelNotFound
+        return live
+
+    async def _fenced(
+        self, call: Proxy, model_id: uuid.UUID, route: CatalogueRoute, run: "_Run"
+    ) -> tuple[Proxied, bytes]:
         """At most once, ever: the row is committed before the first byte leaves, and decides on every redelivery."""
-        recorded = await self.calls.start(call.call_id, call.org_id, call.model_id, route.name)
+        recorded = await self.calls.start(call.call_id, call.org_id, model_id, route.name)
         if recorded is not None:
             return _replayed(recorded)
         try:

@@ -23,7 +23,7 @@ async def test_R033_R034_a_2xx_is_wrapped_and_the_platforms_bytes_are_untouched(
     headers = {name.lower(): value for name, value in answer.headers.items()}
     assert set(headers) == {
         "content-type", "content-length", "date", "cache-control", "x-content-type-options", "strict-transport-security",
-        "x-request-id", "x-ratelimit-limit", "x-ratelimit-remaining", "x-ratelimit-reset",
+        "x-request-id", "x-api-version", "x-ratelimit-limit", "x-ratelimit-remaining", "x-ratelimit-reset",
     }  # fmt: skip
     assert headers["content-type"] == "application/json"
     assert headers["cache-control"] == "no-store"

@@ -5,8 +5,8 @@ from datetime import UTC, datetime
 from typing import Final
 
 from libs.common.contracts import billing
-from services.edge.domain.catalogue import QueryRule
 from services.edge.domain.own_route import LIMIT, Asked, OwnRoute, query_of
+from services.edge.domain.queries import QueryRule, one_of
 from services.edge.domain.refusal import Refusal
 
 LINES_DEFAULT: Final = 50
@@ -15,7 +15,7 @@ _LIST: Final[QueryRule] = re.compile(r"[a-z]+(?:,[a-z]+)*")
 _DATE: Final[QueryRule] = re.compile(
     r"\d{4}-\d{2}-\d{2}(?:T\d{2}:\d{2}(?::\d{2}(?:\.\d{1,6})?)?(?:Z|[+-]\d{2}:\d{2}))?"
 )
-_GROUP: Final[QueryRule] = re.compile(r"none|hour|day")
+_GROUP: Final = one_of("none", "hour", "day")
 _CURSOR: Final[QueryRule] = re.compile(r"[0-9a-f]{32}")
 
 

@@ -11,13 +11,9 @@ from services.edge.domain.own import own_routes
 from services.edge.domain.ports import Reserved
 from services.edge.domain.refusal import Refusal
 from services.edge.domain.upstream import Upstream
+from services.edge.entry.surfaces.envelope import wrapped
 
 BODY_BYTES_MAX: Final = 1_048_576
-
-_META: Final = (
-    b',"_meta":{"_credits":{"used":%d,"balance":%b},"_rate_limits":{"limit_minute":%d,"remaining_minute":%d,'
-    b'"limit_day":%d,"remaining_day":%d}}}'
-)
 
 
 class Gateway:
@@ -44,18 +40,7 @@ class Gateway:
         )
 
     def success(self, upstream: Upstream, reserved: Reserved) -> tuple[int, bytes]:
-        windows = reserved.windows
-        meta = _META % (
-            reserved.cost,
-            b"null" if reserved.balance is None else b"%d" % reserved.balance,
-            windows.limits.minute,
-            windows.remaining_minute,
-            windows.limits.day,
-            windows.remaining_day,
-        )
-        # Spliced, not parsed: byte order, spacing, duplicate keys and 20-digit numbers come through as the platform sent them.
-        status = 200 if upstream.status in {204, 205} else upstream.status
-        return status, b'{"data":' + (upstream.body or b"null") + meta
+        return wrapped(upstream, reserved)
 
     def own(self, body: bytes) -> bytes:
         return body

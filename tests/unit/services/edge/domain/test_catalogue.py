@@ -1,11 +1,11 @@
-"""The edge's view of the route data: what start-up refuses, and what a query may carry."""
+"""The edge's view of the route data: what each surface serves, and what start-up refuses."""
 
 import pytest
 
 from libs.common.contracts.catalogue import catalogue
-from services.edge.domain.catalogue import Route, check_query, checked
-from services.edge.domain.refusal import Refusal
+from services.edge.domain.catalogue import checked
 from services.edge.entry.surfaces.gateway import Gateway
+from services.edge.entry.surfaces.metric import Metric
 from tests.support.edge import a_route
 
 
@@ -15,6 +15,23 @@ def test_the_gateway_serves_all_sixty_calls_and_one_alias() -> None:
     assert len(calls) == 61
     assert set(calls) == set(catalogue())
     assert {route.cost_credits for route in routes if route.call in {"messages_send", "payouts_read_stats"}} == {2}
+
+
+def test_the_metric_surface_serves_all_sixty_calls_and_the_aliases_of_the_catalogue() -> None:
+    routes = {(route.method, route.path): route for route in checked(Metric().routes()) if route.call}
+    for call in catalogue().values():
+        paths = [call.path] if call.metric_alias is None else [call.path, call.metric_alias]
+        for path in paths:
+            route = routes.pop((call.method, f"/v1/{{account}}{path}"))
+            assert (route.call, route.permission, route.cost_credits) == (
+                call.name, call.permission, call.credits,
+            )  # fmt: skip
+    assert not routes
+
+
+def test_R041_permissions_are_named_after_what_they_allow() -> None:
+    permissions = {route.permission for route in Metric().routes()}
+    assert {"api_chats_list", "api_messages_send", "api_tracking_links_create"} <= permissions
 
 
 @pytest.mark.parametrize(
@@ -35,20 +52,3 @@ def test_start_up_refuses(changes: dict[str, object], reason: str) -> None:
 def test_start_up_refuses_a_name_twice() -> None:
     with pytest.raises(ValueError, match="two routes"):
         checked((a_route(), a_route(path="/elsewhere")))
-
-
-@pytest.mark.parametrize("query", ["", "page=1", "page=2&size=50", "filter=unread&filter=online", "smartListIds[]=a", "search=%20x&sortBy=online_now", "cursor=", "&page=1&"])  # fmt: skip
-def test_allowed_queries(query: str) -> None:
-    check_query(chats(), query)
-
-
-@pytest.mark.parametrize("query", ["x=1", "page=0", "page=-1", "page=1.5", "size=0", "size=51", "sortBy=best", "Page=1", "pa%67e=x", "page=%C3%BC", "page=\udcff"])  # fmt: skip
-def test_refused_queries_name_the_parameter(query: str) -> None:
-    with pytest.raises(Refusal) as caught:
-        check_query(chats(), query)
-    assert caught.value.code == "INVALID_REQUEST"
-    assert caught.value.public.startswith("query")
-
-
-def chats() -> Route:
-    return next(route for route in Gateway().routes() if route.name == "chats_list")

@@ -127,3 +127,18 @@ async def test_the_cache_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     for credential in credentials:
         await world.cache.resolve(credential)
     assert [world.cache.known(one) is not None for one in credentials] == [False, False, True, True, True]
+
+
+async def test_a_good_key_is_remembered_as_such_until_somebody_says_otherwise() -> None:
+    world = World()
+    credential, stranger = world.issue(), a_credential()
+    assert not world.cache.was_good(credential)
+    await world.cache.resolve(credential)
+    await world.cache.resolve(stranger)
+    world.cache.clear()
+    world.clock.advance(AGE_MS_MAX)
+    assert world.cache.was_good(credential)
+    assert not world.cache.was_good(stranger)
+    world.directory.principals.clear()
+    await world.cache.resolve_anew(credential)
+    assert not world.cache.was_good(credential)

@@ -28,7 +28,7 @@ class Store:
     costs: list[int] = field(default_factory=list)
     released: int = 0
 
-    async def reserve(self, caller: Principal, route: Route, *, cost: int) -> Reserved:
+    async def reserve(self, caller: Principal, route: Route, *, cost: int, is_counted: bool = True) -> Reserved:
         if self.is_away:
             raise AdmissionAway
         if self.av is None:
@@ -65,6 +65,9 @@ class Auth:
 
     def known(self, credential: Credential) -> Principal | None:
         return None
+
+    def was_good(self, credential: Credential) -> bool:
+        return False
 
 
 @pytest.fixture(autouse=True)

@@ -19,6 +19,10 @@ class Known:
     cached: Principal | None = None
     found: Principal | None = None
     asked: list[Credential] = field(default_factory=list)
+    good: bool = False
+
+    def was_good(self, credential: Credential) -> bool:
+        return self.good
 
     def known(self, credential: Credential) -> Principal | None:
         return self.cached
@@ -78,6 +82,11 @@ async def test_an_unknown_key_is_counted_and_a_blocked_address_is_not_served() -
     principals = Known(found=a_principal())
     assert await outcome(principals, Guesses(blocked=1)) == "TOO_MANY_FAILED_AUTH"
     assert principals.asked == []
+
+
+async def test_a_key_that_was_good_is_asked_about_also_behind_a_blocked_address() -> None:
+    principal = a_principal()
+    assert await outcome(Known(found=principal, good=True), Guesses(blocked=5_000)) is principal
 
 
 async def test_an_expired_key_is_a_401_also_from_the_cache() -> None:

@@ -32,7 +32,7 @@ class Lease:
     def __init__(self) -> None:
         self.left, self.releases = 10, 0
 
-    async def reserve(self, caller: Principal, route: Route, *, cost: int) -> Reserved:
+    async def reserve(self, caller: Principal, route: Route, *, cost: int, is_counted: bool = True) -> Reserved:
         self.left -= cost
         return Reserved(caller.org_id, cost, self.left, WINDOWS, uuid7() if cost else None)
 
@@ -81,6 +81,9 @@ class NoPrincipals:
         raise AssertionError
 
     def known(self, *_: Any) -> None:
+        raise AssertionError
+
+    def was_good(self, *_: Any) -> bool:
         raise AssertionError
 
 
