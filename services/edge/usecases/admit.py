@@ -67,6 +67,8 @@ class Admit:
                     caller, looked_anew = await self._anew(credential), True
                 else:
                     await self._raise_version(caller)
+            except Refusal as refused:
+                is_counted = _may_count(refused, refusal)
             except AdmissionAway:
                 return await self._without_store(credential, route, earned, is_counted=is_counted)
             else:
@@ -83,7 +85,11 @@ class Admit:
         caller = self._present(await self.principals.resolve(credential, age_ms_max=DEGRADED_AGE_MS))
         refusal = earned or refusal_of(caller, route)
         cost = 0 if refusal else route.cost_credits
-        reserved = await self.local.reserve(caller, route, cost=cost, is_counted=is_counted)
+        try:
+            reserved = await self.local.reserve(caller, route, cost=cost, is_counted=is_counted)
+        except Refusal as refused:
+            is_counted = _may_count(refused, refusal)
+            reserved = await self.local.reserve(caller, route, cost=cost, is_counted=is_counted)
         return caller, _unless(refusal, reserved)
 
     async def _anew(self, credential: Credential) -> Principal:
@@ -99,6 +105,15 @@ class Admit:
             await self.admission.raise_version(caller.org_id, caller.av)
         except AdmissionAway:
             return  # the next look finds it away too, and goes without
+
+
+def _may_count(refused: Refusal, earned: Refusal | None) -> bool:
+    """False if a full window stands behind what the call has `earned` before: that is told, and windows that are full count
+    no more. Raises `refused` otherwise.
+    """
+    if earned is None or refused.window is None:
+        raise refused
+    return False
 
 
 def _unless(refusal: Refusal | None, reserved: Reserved) -> Reserved:
