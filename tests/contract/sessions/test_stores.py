@@ -86,6 +86,18 @@ async def test_everything_that_is_kept_is_there_afterwards(store: Store) -> None
         assert (contents.credentials, contents.pending) == (None, None)
 
 
+async def test_an_account_number_is_found_by_its_organization_only(store: Store) -> None:
+    before = await made(store)
+    assert list(await store.holders(before.org_id, "1001")) == []
+    after = signed_in(before, account="1001", ends_at=NOW, now=NOW, chance=0.5)
+    async with store.exclusive(before.org_id, before.model_id) as held:
+        await held.save(before, after)
+    (holder,) = await store.holders(before.org_id, "1001")
+    assert (holder.model_id, holder.provider, holder.state) == (before.model_id, "sandbox", State.CONNECTED)
+    assert list(await store.holders(uuid7(), "1001")) == []
+    assert list(await store.holders(before.org_id, "1002")) == []
+
+
 async def test_a_holder_that_raises_leaves_nothing_behind(store: Store) -> None:
     before = await made(store)
     message_id = uuid7()

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from libs.common.contracts.sessions import RefreshModel
+from libs.common.contracts.sessions import NO_MODEL, RefreshModel
 from libs.common.errors import RpcError
 from libs.common.ids import uuid7
 from services.sessions.domain.model import State
@@ -32,6 +32,17 @@ async def test_a_foreign_unknown_or_non_sandbox_model_is_not_found(sessions: Ses
     for org_id, model_id in ((uuid7(), model.model_id), (sessions.org_id, uuid7())):
         with pytest.raises(RpcError) as refused:
             await sessions.call(model_id, "chats_list", org_id=org_id)
+        assert refused.value.code == "MODEL_NOT_FOUND"
+
+
+async def test_an_account_number_reaches_its_model_and_no_other_organization(sessions: Sessions) -> None:
+    model = await sessions.connect()
+    assert model.account is not None
+    reply, _ = await sessions.call(NO_MODEL, "chats_list", account=model.account)
+    assert (reply.status, reply.model_id) == (200, model.model_id)
+    for org_id, account in ((uuid7(), model.account), (sessions.org_id, "1")):
+        with pytest.raises(RpcError) as refused:
+            await sessions.call(NO_MODEL, "chats_list", account=account, org_id=org_id)
         assert refused.value.code == "MODEL_NOT_FOUND"
 
 

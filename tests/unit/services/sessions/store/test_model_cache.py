@@ -5,8 +5,10 @@ from dataclasses import replace
 
 import pytest
 
+from libs.common.db.errors import DatabaseAway
+from services.sessions.domain.account import Holder
 from services.sessions.domain.ports import Live
-from services.sessions.store.model_cache import AGE_MS_MAX, ENTRIES_MAX, CachedModels
+from services.sessions.store.model_cache import AGE_MS_MAX, ENTRIES_MAX, HOLDERS_AGE_MS, CachedModels
 from tests.support.fakes_sessions import FakeClock, a_model, a_session
 
 
@@ -16,6 +18,15 @@ class Truth:
     def __init__(self) -> None:
         self.live = Live(a_model(), a_session())
         self.reads = 0
+        self.is_away = False
+
+    async def holders(self, org_id: uuid.UUID, account: str) -> list[Holder]:
+        self.reads += 1
+        if self.is_away:
+            raise DatabaseAway
+        model = self.live.model
+        is_it = (org_id, account) == (model.org_id, model.account)
+        return [Holder(model.model_id, model.provider, model.state)] if is_it else []
 
     async def find(self, org_id: uuid.UUID, model_id: uuid.UUID) -> Live | None:
         self.reads += 1
@@ -92,3 +103,36 @@ async def test_the_cache_is_bounded_and_keeps_what_is_used(bench: Bench) -> None
             await bench.find()
     await bench.find()
     assert bench.truth.reads == 1
+
+
+async def test_who_holds_an_account_is_asked_once_a_second(bench: Bench) -> None:
+    model = bench.truth.live.model
+    assert model.account is not None
+    found = [await bench.cache.holders(model.org_id, model.account) for _ in range(3)]
+    assert [holders[0].model_id for holders in found] == [model.model_id] * 3
+    assert bench.truth.reads == 1
+    bench.clock.ms += HOLDERS_AGE_MS + 1
+    bench.truth.live = replace(bench.truth.live, model=a_model(org_id=model.org_id, account=model.account))
+    (holder,) = await bench.cache.holders(model.org_id, model.account)
+    assert holder.model_id == bench.truth.live.model.model_id
+    assert bench.truth.reads == 2
+
+
+async def test_who_held_an_account_is_believed_for_a_while_when_the_truth_is_away(bench: Bench) -> None:
+    model = bench.truth.live.model
+    assert model.account is not None
+    known = await bench.cache.holders(model.org_id, model.account)
+    bench.truth.is_away = True
+    bench.clock.ms += AGE_MS_MAX
+    assert await bench.cache.holders(model.org_id, model.account) == known
+    bench.clock.ms += 1
+    with pytest.raises(DatabaseAway):
+        await bench.cache.holders(model.org_id, model.account)
+
+
+async def test_numbers_that_nobody_holds_are_not_remembered(bench: Bench) -> None:
+    for number in range(3):
+        assert list(await bench.cache.holders(bench.truth.live.model.org_id, f"7{number}")) == []
+    bench.truth.is_away = True
+    with pytest.raises(DatabaseAway):
+        await bench.cache.holders(bench.truth.live.model.org_id, "70")

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from libs.common.contracts.sessions import Proxy
+from libs.common.contracts.sessions import NO_MODEL, Proxy
 from libs.common.errors import RpcError, Unavailable
 from libs.common.ids import uuid7
 from services.sessions.domain.errors import (
@@ -96,6 +96,34 @@ async def test_a_sandbox_key_reaches_sandbox_models_only() -> None:
     bench = Bench(a_store(a_model(provider="session")))
     with pytest.raises(ModelNotFound):
         await bench(sandbox_only=True)
+
+
+async def test_an_account_number_stands_for_its_model_and_the_answer_names_it(bench: Bench) -> None:
+    for route in ("chats_list", "messages_send"):
+        head, _ = await bench(route, model_id=NO_MODEL, account="1001")
+        assert head.model_id == bench.store.model.model_id
+    head, _ = await bench()
+    assert head.model_id is None
+    head, _ = await bench(account="1001")
+    assert head.model_id == bench.store.model.model_id
+
+
+async def test_an_account_that_is_not_the_organizations_or_not_the_models_is_not_found(bench: Bench) -> None:
+    for wrong in ({"account": "1002"}, {"account": "1001", "org_id": uuid7()}):
+        with pytest.raises(ModelNotFound):
+            await bench(model_id=NO_MODEL, **wrong)
+    with pytest.raises(ModelNotFound):
+        await bench(account="1002")
+    assert bench.provider.did == []
+
+
+async def test_R032_a_foreign_model_is_404_also_where_its_session_is_lost_and_its_platform_down() -> None:
+    bench = Bench(a_store(a_model(State.SYNC_LOST)))
+    bench.provider.answers = [UpstreamAnswer(status=500, body=b"{}")]
+    with pytest.raises(ModelNotFound):
+        await bench(org_id=uuid7())
+    with pytest.raises(SyncLost):
+        await bench()
 
 
 @pytest.mark.parametrize("route", ["chats_list", "messages_delete"])
