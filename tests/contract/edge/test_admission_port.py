@@ -69,6 +69,14 @@ async def test_a_released_reserve_can_be_spent_again_and_only_once(world: World)
     assert isinstance(await world.attempt(caller), Refusal)
 
 
+async def test_a_look_counts_nothing_and_is_not_refused_by_a_full_window(world: World) -> None:
+    caller = await world.organization(5, Limits(per_minute=1, per_day=1_000))
+    assert isinstance(await world.attempt(caller), Reserved)
+    assert isinstance(await world.attempt(caller), Refusal)
+    look = await world.admission.reserve(caller, a_route(), cost=0, is_counted=False)
+    assert (look.lease_id, look.windows.counters.minute, look.windows.remaining_minute) == (None, 1, 0)
+
+
 async def test_what_costs_nothing_reserves_nothing_and_counts(world: World) -> None:
     caller = await world.organization(0)
     free = await world.attempt(caller, 0)

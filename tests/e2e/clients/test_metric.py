@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import io
 from typing import Any
 
 import aiohttp
@@ -63,7 +64,7 @@ async def test_R050_malformed_requests(stack: Stack, organization: Organization)
     async with client_of(stack, organization.key) as client:
         unknown = await failed(client.chats(organization.account, colour="red"))
         enum_value = await failed(client.chats(organization.account, sortBy="best"))
-        path = f"/chats/{1001}/messages"
+        path = "/chats/1001/messages"
         json = {"Content-Type": "application/json"}
         body = await failed(client.call("POST", organization.account, path, data=b'{"text":', headers=json))
     assert {error.kind for error in (unknown, enum_value, body)} == {Failure.MALFORMED}
@@ -100,7 +101,11 @@ async def test_R054_not_found_upstream_or_here(stack: Stack, organization: Organ
 
 async def test_R055_a_body_over_one_mebibyte(stack: Stack, organization: Organization) -> None:
     async with client_of(stack, organization.key) as client:
-        refused = await failed(client.send_message(organization.account, 1001, "x" * MIB))
+        body = io.BytesIO(b'{"text":"' + b"x" * MIB + b'"}')
+        json = {"Content-Type": "application/json"}
+        refused = await failed(
+            client.call("POST", organization.account, "/chats/1001/messages", data=body, headers=json)
+        )
     assert refused.kind is Failure.TOO_LARGE
 
 
