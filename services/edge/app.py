@@ -26,6 +26,7 @@ from services.edge.store.failures import CountedFailures
 from services.edge.store.local import LocalAdmission
 from services.edge.store.principals import CachedPrincipals
 from services.edge.store.refills import Refills
+from services.edge.store.sharing import SharedKeys
 from services.edge.usecases.admit import Admit
 from services.edge.usecases.authenticate import Authenticate
 from services.edge.usecases.own_call import OwnCall
@@ -89,7 +90,11 @@ async def build(process: Process) -> None:
     edge = Edge(
         [Gateway(), Metric()],
         authenticate=Authenticate(
-            ring=ring, principals=principals, failures=CountedFailures(redis, clock, prefix=prefix), clock=clock
+            ring=ring,
+            principals=principals,
+            failures=CountedFailures(redis, clock, prefix=prefix),
+            uses=SharedKeys(clock),
+            clock=clock,
         ),
         proxy_call=ProxyCall(
             admit=admit,

@@ -43,6 +43,7 @@ from services.edge.store.failures import CountedFailures
 from services.edge.store.local import LocalAdmission
 from services.edge.store.principals import CachedPrincipals
 from services.edge.store.refills import Refills
+from services.edge.store.sharing import SharedKeys
 from services.edge.usecases.admit import Admit
 from services.edge.usecases.authenticate import Authenticate
 from services.edge.usecases.own_call import OwnCall
@@ -350,7 +351,11 @@ async def running_edge(
     edge = Edge(
         [Gateway(), Metric()],
         authenticate=Authenticate(
-            ring=RING, principals=principals, failures=CountedFailures(redis, clock, prefix=prefix), clock=clock
+            ring=RING,
+            principals=principals,
+            failures=CountedFailures(redis, clock, prefix=prefix),
+            uses=SharedKeys(clock),
+            clock=clock,
         ),
         proxy_call=ProxyCall(
             admit=admit, sessions=platform, usage=usage, clock=clock, upstream_timeout_ms=30_000, fence_ms=fence_ms

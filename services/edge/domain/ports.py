@@ -119,6 +119,14 @@ class Failures(Protocol):
         ...
 
 
+class KeyUses(Protocol):
+    """Where keys are used from."""
+
+    def saw(self, caller: Principal, address: str) -> None:
+        """One authenticated call. No I/O; raises nothing, refuses nothing."""
+        ...
+
+
 class Leases(Protocol):
     """Credits to spend, from billing."""
 

@@ -8,7 +8,7 @@ from libs.common.clock import Clock
 from libs.common.contracts.auth import Principal
 from libs.common.ids import key_kind
 from libs.common.peppers import PepperRing
-from services.edge.domain.ports import Credential, Failures, Principals
+from services.edge.domain.ports import Credential, Failures, KeyUses, Principals
 from services.edge.domain.principal import is_expired
 from services.edge.domain.refusal import Refusal
 
@@ -23,15 +23,16 @@ class Authenticate:
     ring: PepperRing
     principals: Principals
     failures: Failures
+    uses: KeyUses
     clock: Clock
 
     async def __call__(self, key: str, address: Callable[[], str]) -> tuple[Credential, Principal]:
-        """`address` tells the client's address, asked only for keys that are not known already: good keys behind one NAT
-        with a guesser pass. A malformed key is always a 401: it can open nothing, so it counts for nothing. Raises Refusal (401, 429, 503).
+        """`address` tells the client's address; whether it is blocked is asked only for keys that are not known already: good
+        keys behind one NAT with a guesser pass. A malformed key is always a 401: it can open nothing, so it counts for
+        nothing. Raises Refusal (401, 429, 503).
         """
-        kind = key_kind(
-            key
-        )  # before any I/O: garbage costs a microsecond, and a block for it would only hit its neighbours
+        # Before any I/O: garbage costs a microsecond, and a block for it would only hit its neighbours.
+        kind = key_kind(key)
         if kind not in CALLER_KINDS:
             raise Refusal("INVALID_API_KEY")
         credential = Credential(kind, self.ring.digests(key))
@@ -41,6 +42,7 @@ class Authenticate:
         elif is_expired(caller, self.clock.now_ms()):
             await self.failures.count(address())
             raise Refusal("INVALID_API_KEY")
+        self.uses.saw(caller, address())
         return credential, caller
 
     async def _resolve(self, credential: Credential, address: str) -> Principal:

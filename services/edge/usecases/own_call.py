@@ -17,7 +17,7 @@ from services.edge.domain.refusal import Refusal
 from services.edge.usecases.admit import Admit
 from services.edge.usecases.proxy_call import Call
 
-BALANCE_MS: Final = 1_000  # for a figure beside the answer; without it the answer says null
+BALANCE_MS: Final = 500  # for a figure beside the answer; without it the answer says null
 
 
 @dataclass(frozen=True, slots=True)

@@ -49,8 +49,18 @@ class Guesses:
         self.counted.append(address)
 
 
+class Uses:
+    """Where keys were used from."""
+
+    def __init__(self) -> None:
+        self.seen: list[tuple[Principal, str]] = []
+
+    def saw(self, caller: Principal, address: str) -> None:
+        self.seen.append((caller, address))
+
+
 async def outcome(principals: Known, failures: Guesses, key: str = "") -> Principal | str:
-    do = Authenticate(ring=RING, principals=principals, failures=failures, clock=ManualClock(now_ms=1_000))
+    do = Authenticate(ring=RING, principals=principals, failures=failures, uses=Uses(), clock=ManualClock(now_ms=1_000))
     try:
         return (await do(key or new_key("fgk_"), lambda: "203.0.113.7"))[1]
     except Refusal as refusal:

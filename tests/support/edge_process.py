@@ -1,0 +1,53 @@
+"""Edges as processes of their own, for tests on the real servers: `async with running_edges(2, …) as (one, other)`."""
+
+import asyncio
+import contextlib
+import os
+import sys
+from collections.abc import AsyncIterator, Sequence
+
+from deploy.local import ports
+from tests.support.auth import RING_TEXT
+from tests.support.auth_process import AuthProcess
+from tests.support.servers import TestBroker
+
+
+class EdgeProcess(AuthProcess):
+    """A running `python -m services.edge`."""
+
+    url: str = ""
+
+
+@contextlib.asynccontextmanager
+async def running_edges(count: int, broker: TestBroker, redis_url: str) -> AsyncIterator[Sequence[EdgeProcess]]:
+    """So many edges behind one Redis, ready; ended by SIGTERM afterwards."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("FANGATE_")}
+    edges: list[EdgeProcess] = []
+    readers: list[asyncio.Task[None]] = []
+    try:
+        for port in ports.pick(count):
+            env = kept | {
+                "FANGATE_ENV": "test",
+                "FANGATE_AMQP_URL": broker.url("edge"),
+                "FANGATE_REDIS_URL": redis_url,
+                "FANGATE_KEY_PEPPERS": RING_TEXT,
+                "FANGATE_PORT": str(port),
+                "FANGATE_TRUSTED_PROXIES": "127.0.0.1",  # a test says which client it is
+            }
+            process = await asyncio.create_subprocess_exec(
+                sys.executable, "-m", "services.edge", env=env,
+                stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
+            )  # fmt: skip
+            edge = EdgeProcess(process)
+            edge.url = f"http://127.0.0.1:{port}"
+            edges.append(edge)
+        for edge in edges:
+            await edge.read_until_ready()
+            readers.append(asyncio.create_task(edge.read_to_end()))  # its log must not fill the pipe
+        yield edges
+    finally:
+        for edge in edges:
+            with contextlib.suppress(ProcessLookupError):
+                edge.process.terminate()
+        await asyncio.gather(*readers, return_exceptions=True)
+        await asyncio.gather(*(edge.process.wait() for edge in edges))
