@@ -9,7 +9,7 @@ from datetime import timedelta
 import msgspec
 import pytest
 
-from libs.common.contracts.auth import KeyRevoked, OrganizationChanged
+from libs.common.contracts.auth import Actor, KeyRevoked, OrganizationChanged
 from libs.common.contracts.envelope import Message
 from libs.common.contracts.registry import REGISTRY
 from libs.common.db.outbox import Outbox
@@ -335,3 +335,76 @@ async def test_a_digest_moves_to_another_pepper_once_and_leaves_the_auth_version
     assert holder is not None
     assert holder.key.pepper == "b"
     assert holder.organization.av == before
+
+
+async def test_every_write_leaves_its_line_in_the_audit_log_and_nothing_else_does(ports: Ports) -> None:
+    organization, other = await an_organization(ports.accounts), await an_organization(ports.accounts)
+    async with ports.accounts.change(organization.org_id) as change:
+        owner = await change.role_named("owner")
+        asking = a_key(organization.org_id, owner)
+        await change.add_key(asking)
+    by = Actor(key_id=asking.key_id, address="203.0.113.7")
+    async with ports.accounts.change(organization.org_id, by) as change:
+        role = Role(role_id=uuid7(), org_id=organization.org_id, name="mine", granted=frozenset({"api_chats_list"}))
+        await change.add_role(role)
+        narrowed = msgspec.structs.replace(role, granted=frozenset(), name="ours")
+        await change.replace_role(role, narrowed)
+        await change.remove_role(narrowed, NOW)
+        key = a_key(organization.org_id, owner)
+        await change.add_key(key, replaces=asking.key_id)
+        await change.update_key(key, msgspec.structs.replace(key, label="other"))
+        await change.revoke_key(key.key_id, NOW)
+        await change.rename("Other")
+        await change.set_state(OrganizationState.SUSPENDED)
+        await change.set_subscription(Subscription(version=1))
+    with pytest.raises(RuntimeError):
+        async with ports.accounts.change(organization.org_id, by) as change:
+            await change.rename("never")
+            raise RuntimeError
+
+    entries = await ports.accounts.audit_page(organization.org_id, limit=100, before=None)
+
+    assert [each.action for each in reversed(entries)] == [
+        "organization.create", "user.create", "key.create", "role.create", "role.update", "role.delete", "key.create",
+        "key.update", "key.revoke", "organization.update", "organization.set_state",
+    ]  # fmt: skip
+    assert {(each.by, each.key_id, each.address) for each in entries[:-3]} == {("key", by.key_id, by.address)}
+    assert {(each.by, each.key_id, each.address) for each in entries[-3:]} == {("operator", None, "")}
+    assert entries[6].details == {"removed": ["api_chats_list"], "added": [], "name": {"from": "mine", "to": "ours"}}
+    assert entries[3].details == {"label": {"from": "a label", "to": "other"}}
+    page = await ports.accounts.audit_page(organization.org_id, limit=2, before=entries[4].entry_id)
+    assert page == entries[5:7]
+    assert len(await ports.accounts.audit_page(other.org_id, limit=100, before=None)) == 2
+
+
+async def test_a_removed_role_is_found_no_more_and_its_name_is_free(ports: Ports) -> None:
+    organization, other = await an_organization(ports.accounts), await an_organization(ports.accounts)
+    async with ports.accounts.change(organization.org_id) as change:
+        role = Role(role_id=uuid7(), org_id=organization.org_id, name="mine")
+        await change.add_role(role)
+        key = a_key(organization.org_id, role)
+        await change.add_key(key)
+        assert await change.is_in_use(role, NOW)
+        assert await change.count_keys(NOW) == 1
+        await change.revoke_key(key.key_id, NOW)
+        assert not await change.is_in_use(role, NOW)
+        assert await change.count_keys(NOW) == 0
+        before = await change.count_roles()
+        await change.remove_role(role, NOW)
+        assert await change.count_roles() == before - 1
+        with pytest.raises(NotFound):
+            await change.role(role.role_id)
+        with pytest.raises(NotFound):
+            await change.role_named("mine")
+        await change.add_role(Role(role_id=uuid7(), org_id=organization.org_id, name="Mine"))
+        assert (await change.holder(key.key_id)).role is not None
+    async with ports.accounts.change(other.org_id) as change:
+        for attempt in (change.role(role.role_id), change.holder(key.key_id)):
+            with pytest.raises(NotFound):
+                await attempt
+    listed = await ports.accounts.listed_key(organization.org_id, key.key_id)
+    assert listed.role_name == "mine"
+    assert await ports.accounts.key_page(organization.org_id, limit=1, offset=0) == ([listed], 1)
+    assert await ports.accounts.key_page(organization.org_id, limit=1, offset=1) == ([], 1)
+    with pytest.raises(NotFound):
+        await ports.accounts.listed_key(other.org_id, key.key_id)

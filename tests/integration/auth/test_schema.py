@@ -106,3 +106,15 @@ async def test_finding_a_keys_holder_reads_indexes_only(accounts: PostgresAccoun
 
 async def test_an_organization_that_nobody_made_owns_nothing(accounts: PostgresAccounts) -> None:
     assert await accounts.keys(uuid.uuid4()) == []
+
+
+async def test_the_audit_log_is_only_appended_to_even_under_the_owners_hands(
+    accounts: PostgresAccounts, db: Database, owner: Database
+) -> None:
+    await an_organization(accounts)
+    for statement in ("UPDATE audit_log SET address = ''", "DELETE FROM audit_log", "TRUNCATE audit_log"):
+        with pytest.raises(Forbidden):
+            await db.execute(statement)
+        with pytest.raises(CheckViolation):
+            await owner.execute(statement)
+    assert await db.fetchval("SELECT count(*) FROM audit_log") == 2
