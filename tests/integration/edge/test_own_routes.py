@@ -57,15 +57,15 @@ async def test_the_balance_is_the_leases_while_one_lives_and_null_when_nobody_ca
     assert (await call(edge, key, "GET", "/whoami"))[1]["_meta"]["_credits"] == {"used": 0, "balance": 49}
 
 
-async def test_a_change_has_its_version_in_redis_before_the_201(edge: RunningEdge) -> None:
+async def test_a_change_has_its_version_in_redis_before_the_200(edge: RunningEdge) -> None:
     key, principal, _ = edge.organization()
-    edge.services.replies[auth.CreateRole] = auth.RoleChanged(av=7, role=ROLE)
+    edge.services.replies[auth.ReplaceRole] = auth.RoleChanged(av=7, role=ROLE)
 
-    status, answer, _ = await call(edge, key, "POST", "/roles", BODY)
+    status, answer, _ = await call(edge, key, "PUT", f"/roles/{ROLE.role_id}", BODY)
 
-    assert (status, answer["data"]["name"]) == (201, "senders")
+    assert (status, answer["data"]["name"]) == (200, "senders")
     assert await edge.admission.raise_version(principal.org_id, 1) == 7
-    (asked,) = [each for each in edge.services.asked if isinstance(each, auth.CreateRole)]
+    (asked,) = [each for each in edge.services.asked if isinstance(each, auth.ReplaceRole)]
     assert asked.by == auth.Actor(key_id=principal.key_id, address="127.0.0.1")
     assert asked.org_id == principal.org_id
 
@@ -133,7 +133,7 @@ async def test_without_redis_a_change_is_no_2xx_and_only_what_can_be_repeated_is
 ) -> None:
     server = await redis_server()
     changed = auth.RoleChanged(av=2, role=ROLE)
-    services = ServicesDouble({auth.CreateRole: changed, auth.ReplaceRole: changed})
+    services = ServicesDouble({auth.CreateRole: auth.RoleCreated(role=ROLE), auth.ReplaceRole: changed})
     async with running_edge(server.url, services=services) as edge:
         key, _, _ = edge.organization()
         assert (await call(edge, key, "GET", "/whoami"))[0] == 200
@@ -142,12 +142,16 @@ async def test_without_redis_a_change_is_no_2xx_and_only_what_can_be_repeated_is
 
         assert (await call(edge, key, "GET", "/whoami"))[0] == 200
         replaced = await call(edge, key, "PUT", f"/roles/{ROLE.role_id}", BODY)
+        rotated = await call(edge, key, "POST", f"/keys/{ROLE.role_id}/rotate")
         created = await call(edge, key, "POST", "/roles", BODY)
 
-    assert (replaced[0], created[0]) == (503, 503)
+    assert (replaced[0], rotated[0], created[0]) == (503, 503, 201)  # what is new takes nothing from anybody
     assert replaced[1]["error"].startswith("The change is stored")
     assert replaced[2]["Retry-After"] == "1"
-    assert [type(each) for each in services.asked if not isinstance(each, GetBalance)] == [auth.ReplaceRole]
+    assert [type(each) for each in services.asked if not isinstance(each, GetBalance)] == [
+        auth.ReplaceRole,
+        auth.CreateRole,
+    ]
 
 
 def test_every_answer_can_be_encoded_and_every_body_decoded(edge: RunningEdge) -> None:
