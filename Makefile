@@ -5,7 +5,7 @@ BIN := .venv/bin
 PYTEST := $(BIN)/python -m pytest -q
 
 .DEFAULT_GOAL := help
-.PHONY: help setup bootstrap run up down status demo test unit integration contract e2e fault \
+.PHONY: help setup bootstrap run up down status demo test unit integration contract e2e fault year \
         lint types imports deps topology
 .NOTPARALLEL:
 
@@ -50,6 +50,9 @@ e2e: setup bootstrap ## the whole system, from the outside
 
 fault: setup bootstrap ## services killed under load
 	@$(PYTEST) tests/fault
+
+year: setup bootstrap ## a simulated year of subscriptions for 200 organizations (YEAR_ORGANIZATIONS, YEAR_DAYS, YEAR_SEED)
+	@YEAR_ORGANIZATIONS=$${YEAR_ORGANIZATIONS:-200} $(PYTEST) -s tests/integration/billing/test_simulated_year.py
 
 lint: setup ## style and format
 	@$(BIN)/ruff check .
