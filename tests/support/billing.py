@@ -24,9 +24,12 @@ from services.billing.domain.bucket import BucketKind
 from services.billing.domain.lease import LeaseRules
 from services.billing.domain.posting import Posted
 from services.billing.store.books import PostgresBooks
+from services.billing.store.counters import RedisCounters
 from services.billing.store.postgres import PostgresLedger
 from services.billing.usecases.announce import Announce
+from services.billing.usecases.end_subscription import EndSubscription
 from services.billing.usecases.grant_credits import GrantCredits
+from services.billing.usecases.mark_past_due import MarkPastDue
 from services.billing.usecases.periods import Periods
 from services.billing.usecases.start_subscription import StartSubscription
 from tests.support.servers import TestDatabase
@@ -78,6 +81,8 @@ class Billing:
     books: PostgresBooks
     start: StartSubscription
     grant: GrantCredits
+    past_due: MarkPastDue
+    end: EndSubscription
 
     async def organization(self, *, plan: str | None = "free", topup: int = 0) -> uuid.UUID:
         """A new organization with these credits."""
@@ -151,7 +156,9 @@ class Billing:
 
 
 @contextlib.asynccontextmanager
-async def a_billing(database: TestDatabase, redis_url: str, rules: LeaseRules = QUICK) -> AsyncIterator[Billing]:
+async def a_billing(
+    database: TestDatabase, redis_url: str, rules: LeaseRules = QUICK, grace: timedelta = timedelta(0)
+) -> AsyncIterator[Billing]:
     """Billing over a database and a Redis."""
     db = await Database.connect(database.dsn("billing"), schema="billing", name="billing-test", size_max=10)
     redis = Redis.create(redis_url)
@@ -159,9 +166,9 @@ async def a_billing(database: TestDatabase, redis_url: str, rules: LeaseRules = 
     try:
         ledger = PostgresLedger(db, outbox)
         announce = Announce(clock=clock)
-        periods = Periods(ledger=ledger, announce=announce)
+        periods = Periods(ledger=ledger, announce=announce, grace=grace)
         yield Billing(
-            app=assemble(db, redis, outbox, clock=clock, rules=rules),
+            app=assemble(db, redis, outbox, clock=clock, rules=rules, grace=grace),
             db=db,
             redis=redis,
             clock=clock,
@@ -169,6 +176,8 @@ async def a_billing(database: TestDatabase, redis_url: str, rules: LeaseRules = 
             books=PostgresBooks(db),
             start=StartSubscription(ledger=ledger, clock=clock, periods=periods),
             grant=GrantCredits(ledger=ledger, clock=clock, announce=announce),
+            past_due=MarkPastDue(ledger=ledger, clock=clock, periods=periods),
+            end=EndSubscription(ledger=ledger, store=RedisCounters(redis), clock=clock, rules=rules, periods=periods),
         )
     finally:
         await redis.close()

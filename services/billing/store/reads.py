@@ -17,7 +17,7 @@ READS: Final = load_queries(__package__, "reads.sql")
 USAGE_LINES_MAX: Final = 1_000
 _FIRST: Final = UUID(int=0)
 _LAST: Final = UUID(
-    "00ffffff-ffff-ffff-ffff-ffffffffffff"
+    "0fffffff-ffff-ffff-ffff-ffffffffffff"
 )  # in the year 2527: times beyond have no place in the ledger
 _CALLS: Final = frozenset((Code.CALL, Code.VOID))
 

@@ -10,7 +10,7 @@ import pytest
 from libs.common.db.errors import CheckViolation
 from libs.common.db.outbox import Outbox
 from libs.common.db.pool import Database
-from libs.common.ids import uuid7
+from libs.common.ids import derived_id, uuid7
 from services.billing.domain.bucket import BucketKind
 from services.billing.domain.errors import RacedPosting, Unpostable
 from services.billing.domain.lease import BATCH_REF, Holder, Lease, LeaseState, closing, shrunk
@@ -221,3 +221,55 @@ async def test_what_raises_leaves_nothing_behind(ledger: Ledger, org_id: uuid.UU
     async with ledger.transaction() as tx:
         assert await tx.live_leases(org_id) == []
         assert await tx.voided([uuid.UUID(int=5)]) == set()
+
+
+async def test_a_subscription_is_due_at_its_time_the_longest_first(ledger: Ledger, org_id: uuid.UUID) -> None:
+    async with ledger.transaction() as tx:
+        plan = await tx.plan("free")
+        assert plan is not None
+        other = uuid.uuid4()
+        await tx.add_organization(other)
+        for one, days in ((org_id, 2), (other, 1)):
+            subscription = Subscription(
+                org_id=one, plan=plan, status="past_due", period_start=NOW, period_end=NOW + timedelta(days=30),
+                anchor_day=1, next_plan="pro", cancels=True, past_due_since=NOW, allowance=7,
+                due_at=NOW + timedelta(days=days),
+            )  # fmt: skip
+            await tx.set_subscription(subscription)
+        assert await tx.subscription(other) == subscription
+
+    assert await ledger.organizations_due(NOW + timedelta(hours=47), limit=9) == [other]
+    assert await ledger.organizations_due(NOW + timedelta(days=2), limit=9) == [other, org_id]
+    assert await ledger.organizations_due(NOW + timedelta(days=2), limit=1) == [other]
+
+
+async def test_buckets_end_and_close_unless_a_lease_burns_from_them(ledger: Ledger, org_id: uuid.UUID) -> None:
+    bucket = await a_bucket(ledger, org_id, 10)
+    lease = a_lease(org_id)
+    async with ledger.transaction() as tx:
+        await tx.end_buckets([bucket], lease.burn_at)
+        await tx.add_lease(lease)
+    assert await ledger.organizations_to_close(lease.burn_at, limit=9) == []
+    async with ledger.transaction() as tx:
+        await tx.finish_leases({lease.id: org_id}, closing_only=False, at=NOW)
+    assert await ledger.organizations_to_close(lease.burn_at - timedelta(microseconds=1), limit=9) == []
+    assert await ledger.organizations_to_close(lease.burn_at, limit=9) == [org_id]
+
+    async with ledger.transaction() as tx:
+        await tx.close_buckets([bucket], NOW)
+        assert await tx.buckets([org_id]) == []
+        assert (await tx.buckets_by_id([bucket]))[bucket].is_closed
+        await tx.end_buckets([bucket], NOW)  # a closed one stays as it was
+        assert (await tx.buckets_by_id([bucket]))[bucket].ends_at == lease.burn_at
+    assert await ledger.organizations_to_close(lease.burn_at, limit=9) == []
+
+
+async def test_the_plan_credits_of_a_period_are_counted_from_its_start(ledger: Ledger, org_id: uuid.UUID) -> None:
+    bucket = await a_bucket(ledger, org_id, 10)
+    at = NOW.replace(microsecond=0)
+    async with ledger.transaction() as tx:
+        for ms, amount in ((-1, 1), (0, 2), (1, 4)):
+            id_ = derived_id(int(at.timestamp() * 1000) + ms, str(amount))
+            await tx.append([a_row(org_id, Code.GRANT, amount, ISSUANCE, bucket, id=id_)])
+        assert await tx.granted(org_id, at) == 6
+        assert await tx.granted(uuid.uuid4(), at) == 0

@@ -73,6 +73,29 @@ async def test_an_operator_s_day(env: dict[str, str]) -> None:
     assert (await command(env, "lease", "list"))[1] == {"leases": []}
 
 
+async def test_an_operator_leads_a_subscription_through_its_life(env: dict[str, str]) -> None:
+    org = str(uuid.uuid4())
+    of = ("--org", org)
+    assert (await command(env, "subscription", "show", *of))[1]["status"] == "none"
+    await command(env, "subscription", "start", *of, "--plan", "basic")
+    assert (await command(env, "subscription", "change", *of, "--plan", "pro"))[1]["plan"]["code"] == "pro"
+    assert (await command(env, "subscription", "change", *of, "--plan", "free"))[1]["next_plan"] == "free"
+    assert (await command(env, "subscription", "cancel", *of))[1]["cancels"]
+    assert (await command(env, "subscription", "past-due", *of))[1]["status"] == "past_due"
+    _, shown, _ = await command(env, "subscription", "reactivate", *of)
+    assert (shown["status"], shown["cancels"]) == ("active", False)
+    assert (await command(env, "tick"))[1] == {"subscriptions": 0, "buckets": 0, "credits": 0}
+
+    _, ticked, _ = await command(env, "tick", "--at", shown["period_end"])
+    assert (ticked["subscriptions"], ticked["buckets"]) == (1, 2)
+    status, _, error = await command(env | {"FANGATE_ENV": "production"}, "tick", "--at", shown["period_end"])
+    assert (status, error.count("\n")) == (2, 1)
+    ended = (await command(env, "subscription", "end", *of))[1]
+    assert (ended["status"], ended["period_start"]) == ("cancelled", shown["period_end"])
+    status, _, error = await command(env, "subscription", "change", *of, "--plan", "pro")
+    assert (status, error.count("\n")) == (2, 1)
+
+
 async def test_what_a_command_says_is_on_the_bus_when_it_returns(env: dict[str, str], broker: TestBroker) -> None:
     await command(env, "subscription", "start", "--org", str(uuid.uuid4()), "--plan", "free")
 

@@ -1,14 +1,16 @@
 """The gateway's own routes over HTTP on a real Redis: the same checks as any call, no price, changes known before the 2xx."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import aiohttp
 import msgspec
 import pytest
 
-from libs.common.contracts import auth
+from libs.common.contracts import auth, billing
 from libs.common.contracts.billing import Balance, GetBalance
+from libs.common.contracts.envelope import Message
 from libs.common.ids import uuid7
 from services.edge.domain.refusal import Refusal
 from tests.support.edge import OWN_PERMISSIONS, RunningEdge, ServicesDouble, running_edge
@@ -159,3 +161,63 @@ def test_every_answer_can_be_encoded_and_every_body_decoded(edge: RunningEdge) -
         for type_ in (getattr(route, "body", None), getattr(route, "data", None)):
             if type_ is not None:
                 msgspec.json.schema(type_)
+
+
+@pytest.mark.parametrize(
+    ("path", "command"),
+    [
+        ("/credits", GetBalance),
+        ("/ledger", billing.ListLedger),
+        ("/usage", billing.GetUsage),
+        ("/plans", billing.ListPlans),
+        ("/subscription", billing.GetSubscription),
+    ],
+)
+async def test_R24_billing_is_read_without_a_subscription(edge: RunningEdge, path: str, command: type[Message]) -> None:
+    key, _, _ = edge.organization(permissions=OWN_PERMISSIONS, subscription="none")
+    edge.services.replies |= {
+        GetBalance: Balance(balance=5, leased=1, buckets=(billing.Bucket(kind="topup", balance=5),)),
+        billing.ListLedger: billing.LedgerPage(lines=()),
+        billing.GetUsage: billing.UsageReport(lines=(), calls=0, credits=0),
+        billing.ListPlans: billing.Plans(plans=()),
+        billing.GetSubscription: billing.Subscription(status="none"),
+    }
+
+    status, answer, _ = await call(edge, key, "GET", path)
+
+    assert (status, answer["_meta"]["_credits"]) == (200, {"used": 0, "balance": 4})
+    assert answer["data"] == msgspec.json.decode(msgspec.json.encode(edge.services.replies[command]))
+    assert any(isinstance(asked, command) for asked in edge.services.asked)
+
+
+async def test_the_ledger_and_usage_are_asked_as_the_query_says(edge: RunningEdge) -> None:
+    key, principal, _ = edge.organization(permissions=OWN_PERMISSIONS)
+    edge.services.replies |= {
+        billing.ListLedger: billing.LedgerPage(lines=()),
+        billing.GetUsage: billing.UsageReport(lines=(), calls=0, credits=0),
+    }
+    cursor = uuid7().hex
+    await call(
+        edge, key, "GET",
+        f"/ledger?types=debit,expire&group=hour&limit=999&cursor={cursor}&since=2026-07-01&until=2026-07-02T01:00:00%2B01:00",
+    )  # fmt: skip
+    await call(edge, key, "GET", "/usage?by=key,model&since=2026-07-01T10:00:00Z")
+
+    ledger, usage = (one for one in edge.services.asked if not isinstance(one, GetBalance))
+    july = datetime(2026, 7, 1, tzinfo=UTC)
+    assert ledger == billing.ListLedger(
+        org_id=principal.org_id, types=("debit", "expire"), group="hour", cursor=cursor, limit=100, since=july,
+        until=july + timedelta(days=1),
+    )  # fmt: skip
+    assert usage == billing.GetUsage(org_id=principal.org_id, since=july + timedelta(hours=10), by=("key", "model"))
+
+
+@pytest.mark.parametrize(
+    "query",
+    ["group=week", "types=", "types=a;b", "cursor=1", "limit=-1", "since=2026-02-30", "since=yesterday", "color=red"],
+)
+async def test_R50_a_query_of_the_ledger_that_means_nothing_is_a_400(edge: RunningEdge, query: str) -> None:
+    key, _, _ = edge.organization(permissions=OWN_PERMISSIONS)
+    status, answer, _ = await call(edge, key, "GET", f"/ledger?{query}")
+    assert (status, answer["code"]) == (400, "INVALID_REQUEST")
+    assert not any(isinstance(one, billing.ListLedger) for one in edge.services.asked)
