@@ -38,8 +38,12 @@ class OwnBroker:
         return rabbitmq.amqp_url(port or self.amqp_port, service, PASSWORD)
 
     @property
+    def management_url(self) -> str:
+        return rabbitmq.management_url(self._ports["management"], PASSWORD)
+
+    @property
     def management(self) -> Management:
-        return Management(rabbitmq.management_url(self._ports["management"], PASSWORD))
+        return Management(self.management_url)
 
     async def start(self) -> None:
         """The first start, with the definitions."""

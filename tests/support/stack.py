@@ -56,7 +56,7 @@ class Stack:
 
     def __init__(self, profile: Profile) -> None:
         demo = read_env_file((profile.run / "demo.env").read_text(encoding="utf-8"))
-        self._env = read_env_file((profile.run / "env").read_text(encoding="utf-8"))
+        self.env = read_env_file((profile.run / "env").read_text(encoding="utf-8"))
         self._profile = profile
         self.url = demo["FANGATE_URL"]
         self.sandbox_url = demo["FANGATE_SANDBOX_URL"]
@@ -67,7 +67,7 @@ class Stack:
 
     async def cli(self, service: str, *arguments: str, stdin: str = "") -> dict[str, Any]:
         """A service's command line; the object it prints."""
-        return await run_command(service, *arguments, env={"PATH": os.environ["PATH"], **self._env}, stdin=stdin)
+        return await run_command(service, *arguments, env={"PATH": os.environ["PATH"], **self.env}, stdin=stdin)
 
     async def an_organization(self, *, credits: int = 1_000, plan: str | None = "") -> Organization:  # noqa: A002
         """A fresh tenant whose whole balance is `credits` (a plan of that size with 1,000 calls a minute), or with the
@@ -142,11 +142,25 @@ class Stack:
         return int(await self._sql(query, organization.org_id))
 
     async def _sql(self, query: str, org_id: str) -> Any:
-        connection = await asyncpg.connect(self._env["FANGATE_POSTGRES_DSN_MIGRATE"])
+        connection = await asyncpg.connect(self.env["FANGATE_POSTGRES_DSN_MIGRATE"])
         try:
             return await connection.fetchval(query, uuid.UUID(org_id))
         finally:
             await connection.close()
+
+    async def metric(self, service: str, name: str, label: str = "") -> float:
+        """A figure that a service exports, summed over all its labels, or over those that contain `label`."""
+        async with (
+            aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=2)) as session,
+            session.get(f"{self.admin_urls[service]}/metrics") as answer,
+        ):
+            lines = (await answer.text()).splitlines()
+        values = [line.rpartition("} ") if "{" in line else line.rpartition(" ") for line in lines if line[:1] != "#"]
+        return sum(
+            float(value.split()[0])
+            for labels, _, value in values
+            if labels.partition("{")[0].strip() == name and label in labels
+        )
 
     # -- patience
 
@@ -188,11 +202,15 @@ class Stack:
 
     async def kill(self, service: str) -> None:
         """SIGKILL; the launcher starts it again."""
+        self.send(service, signal.SIGKILL)
+
+    def send(self, service: str, number: signal.Signals) -> None:
+        """Signal a service's process; it must be there."""
         identities = dict(self._profile.processes())
-        assert signal_if_alive(identities[service], signal.SIGKILL)
+        assert signal_if_alive(identities[service], number), f"{service} does not run"
 
     async def flush_redis(self) -> None:
-        client = redis.asyncio.Redis.from_url(self._env["FANGATE_REDIS_URL"])
+        client = redis.asyncio.Redis.from_url(self.env["FANGATE_REDIS_URL"])
         try:
             await client.flushall()
         finally:
@@ -210,14 +228,25 @@ async def _is_ready(session: aiohttp.ClientSession, admin_url: str) -> bool:
 @contextlib.contextmanager
 def running_stack(run: Path) -> Iterator[Stack]:
     """Start the system with its files in `run`; nothing of it is left afterwards."""
+    with asyncio.Runner() as runner:
+        starting = a_stack(run)
+        stack = runner.run(starting.__aenter__())
+        try:
+            yield stack
+        finally:
+            runner.run(starting.__aexit__(None, None, None))
+
+
+@contextlib.asynccontextmanager
+async def a_stack(run: Path, **settings: str) -> AsyncIterator[Stack]:
+    """The same inside a running loop; `settings` (`FANGATE_…`) are what a person would set before `make run`."""
     for folder in RUN.glob("stack-*"):  # of runs that were killed; their processes died with them
-        if not Profile("dev", run=folder).is_held:
+        if not Profile("dev", run=folder).is_held and folder != run:
             shutil.rmtree(folder, ignore_errors=True)
-    run.mkdir(parents=True, exist_ok=True)
     command = [sys.executable, "-m", "deploy.local", "--run-dir", str(run), "serve"]
     env = {name: value for name, value in os.environ.items() if not name.startswith("FANGATE_")}
     port, admin_port = ports.pick(2)  # far from those of a system that a person runs here
-    env |= {"FANGATE_PORT": str(port), "FANGATE_ADMIN_PORT": str(admin_port)}
+    env |= {"FANGATE_PORT": str(port), "FANGATE_ADMIN_PORT": str(admin_port), **settings}
     # As our child, it dies with this run, however that ends.
     launcher = Child.spawn("launcher", command, env=env, log=run / "launcher.log", cwd=ROOT)
     profile = Profile("dev", run=run)
@@ -226,10 +255,10 @@ def running_stack(run: Path) -> Iterator[Stack]:
         while profile.state().get("phase") != "ready":
             assert launcher.exit_code is None, launcher.tail()
             assert time.monotonic() < end, launcher.tail()
-            time.sleep(LOOK_SECONDS)
+            await asyncio.sleep(LOOK_SECONDS)
         yield Stack(profile)
     finally:
-        asyncio.run(launcher.stop(signal.SIGTERM, grace_s=START_SECONDS_MAX))
+        await launcher.stop(signal.SIGTERM, grace_s=START_SECONDS_MAX)
         left = profile.processes()
         assert left == [], f"still running: {left}"
         shutil.rmtree(run, ignore_errors=True)

@@ -1,0 +1,137 @@
+"""One run: a system of its own under load, fault after fault, the money check after each, and the table at the end."""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+import aiohttp
+
+from tests.support.faults.faults import Fault, World
+from tests.support.faults.load import Load, Tenant
+from tests.support.faults.money import Figures, Money
+from tests.support.faults.servers import fault_servers
+from tests.support.stack import a_stack
+
+BEFORE_S: Final = 0.7  # load before a fault and after its end
+SCARCE_CREDITS: Final = 150
+RICH_CREDITS: Final = 1_000_000  # of the plan `enterprise`
+QUIET_SECONDS_MAX: Final = 180.0  # a lease is final 90 s after its last use at the latest, and the queue's lag
+_LOOK_SECONDS: Final = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What one fault did."""
+
+    fault: str
+    heal_s: float  # from its end until every service was ready and a call answered 200
+    figures: Figures
+    is_shown: bool  # its metric moved, if it has one
+    improper: list[str]
+
+    @property
+    def is_well(self) -> bool:
+        return not self.figures.wrong and self.is_shown and not self.improper
+
+
+@dataclass(slots=True)
+class Campaign:
+    """A system under faults."""
+
+    world: World
+    tenants: list[Tenant]
+    load: Load
+    money: Money
+    say: Callable[[str], None]
+    outcomes: list[Outcome] = field(default_factory=list)
+
+    async def strike(self, fault: Fault, *, verify: bool) -> Outcome:
+        """One fault under load, healed, settled and checked."""
+        figures = Figures()
+        self.load.resume()
+        await asyncio.sleep(BEFORE_S)
+        is_shown = await self._run_and_watch(fault)
+        ended = time.monotonic()
+        await self._until_it_serves()
+        heal_s = time.monotonic() - ended
+        await asyncio.sleep(BEFORE_S)
+        await self.load.pause()
+        await self.world.stack.until_ready()
+        figures.add(await self.money.check())
+        if verify:
+            figures.drift += await self.money.drift()
+        improper = self.money.seen.improper[:3]
+        self.money.seen.improper.clear()
+        outcome = Outcome(fault.name, heal_s, figures, is_shown, improper)
+        self.outcomes.append(outcome)
+        word = "ok" if outcome.is_well else f"WRONG {figures.wrong} shown={is_shown} {improper}"
+        self.say(f"{len(self.outcomes):4} {fault.name:<38} healed {heal_s:6.2f} s  calls {self.money.seen.calls:7}  {word}")
+        return outcome
+
+    async def feed(self, credits: int) -> None:  # noqa: A002
+        """A little money for those who live from hand to mouth."""
+        for tenant in self.tenants:
+            if tenant.is_scarce:
+                grant = ("--org", tenant.organization.org_id, "--credits", str(credits), "--kind", "topup")
+                await self.world.stack.cli("billing", "grant", *grant, "--memo", "faults")
+                tenant.granted += credits
+
+    async def keep_quiet(self) -> tuple[int, float]:
+        """Credits still reserved when nobody calls any more, and after how many seconds there were none."""
+        started = time.monotonic()
+        while (reserved := await self.money.reserved()) and time.monotonic() - started < QUIET_SECONDS_MAX:
+            await asyncio.sleep(1.0)
+        return reserved, time.monotonic() - started
+
+    async def _run_and_watch(self, fault: Fault) -> bool:
+        if fault.shows is None:
+            await fault.run(self.world)
+            return True
+        before = await self.world.stack.metric(*fault.shows)
+        watching = asyncio.create_task(self._until_above(fault.shows, before))
+        try:
+            await fault.run(self.world)
+            with contextlib.suppress(TimeoutError):  # what a counter counts may come just behind the end
+                await asyncio.wait_for(asyncio.shield(watching), 5.0)
+            return watching.done()
+        finally:
+            watching.cancel()
+
+    async def _until_above(self, figure: tuple[str, ...], before: float) -> None:
+        while True:
+            with contextlib.suppress(aiohttp.ClientError, TimeoutError):
+                if await self.world.stack.metric(*figure) > before:
+                    return
+            await asyncio.sleep(_LOOK_SECONDS)
+
+    async def _until_it_serves(self) -> None:
+        """Everything is ready, and a customer with money is answered."""
+        await self.world.stack.until_ready()
+        rich = next(tenant for tenant in self.tenants if not tenant.is_scarce)
+        since = rich.tally.statuses[200]
+        async with asyncio.timeout(QUIET_SECONDS_MAX):
+            while rich.tally.statuses[200] < since + 3:  # its own customers, so that every call is in one book
+                await asyncio.sleep(_LOOK_SECONDS)
+
+
+@contextlib.asynccontextmanager
+async def campaign(run: Path, *, rich: int, workers: int, say: Callable[[str], None]) -> AsyncIterator[Campaign]:
+    """A fresh system with `rich` organizations with much money and one with little, each with `workers` customers."""
+    async with fault_servers(run / "servers") as servers, a_stack(run, **servers.settings()) as stack:
+        tenants = [
+            Tenant(await stack.an_organization(plan="enterprise"), granted=RICH_CREDITS, is_scarce=False)
+            for _ in range(rich)
+        ]
+        scarce = await stack.an_organization(credits=SCARCE_CREDITS)
+        tenants.append(Tenant(scarce, granted=SCARCE_CREDITS, is_scarce=True))
+        load = Load(stack, tenants, workers=workers)
+        working = asyncio.create_task(load.run())
+        try:
+            yield Campaign(World(stack, servers), tenants, load, Money(stack, tenants), say)
+        finally:
+            working.cancel()
+            await asyncio.gather(working, return_exceptions=True)
