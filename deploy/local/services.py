@@ -18,8 +18,8 @@ from deploy.local.profile import ROOT
 from deploy.local.readiness import READY_SECONDS_MAX, until_ready
 
 _MODULES: Final = {"sandbox": "services.sessions.sandbox"}  # any other service `x` is `services.x`
-_BACKOFF_SECONDS: Final = (0.5, 1.0, 2.0, 5.0, 10.0)
-_CRASHES_MAX: Final = 5  # within the minute; then it stays down, and says so
+_BACKOFF_SECONDS: Final = (0.5, 1.0, 2.0, 5.0)
+_CRASHES_MAX: Final = len(_BACKOFF_SECONDS) + 1  # within the minute; then it stays down, and says so
 _CRASH_WINDOW_SECONDS: Final = 60.0
 _DRAIN_SECONDS: Final = 35.0  # a service's own 25 s and what it needs to close
 _LOOK_SECONDS: Final = 0.1
@@ -97,19 +97,35 @@ class Services:
 
     async def _guard(self, name: str) -> None:
         """Start a service again when it ends; give up after too many times in a minute."""
-        crashes: deque[float] = deque(maxlen=_CRASHES_MAX)
+        crashes = Crashes()
         while True:
             child = self._children[name]
             while not await child.wait(_CRASH_WINDOW_SECONDS):
                 pass
-            crashes.append(time.monotonic())
-            if len(crashes) == _CRASHES_MAX and crashes[-1] - crashes[0] < _CRASH_WINDOW_SECONDS:
+            wait_s = crashes.another(time.monotonic())
+            if wait_s is None:
                 self._say(f"{name} ended {_CRASHES_MAX} times in a minute and stays down:\n{child.tail()}")
                 return
-            wait_s = _BACKOFF_SECONDS[min(len(crashes), len(_BACKOFF_SECONDS)) - 1]
             self._say(f"{name} ended with code {child.exit_code}; starting it again in {wait_s} s")
             await asyncio.sleep(wait_s)
             self._spawn(name)
+
+
+class Crashes:
+    """How long to wait before a service is started again: longer the more often it ended within the last minute.
+
+    What is older counts no more: a service that ran well since then is back as fast as after its first crash.
+    """
+
+    def __init__(self) -> None:
+        self._at: deque[float] = deque()
+
+    def another(self, now_s: float) -> float | None:
+        """Count a crash. Seconds to wait, or None: too often, it stays down."""
+        while self._at and now_s - self._at[0] >= _CRASH_WINDOW_SECONDS:
+            self._at.popleft()
+        self._at.append(now_s)
+        return _BACKOFF_SECONDS[len(self._at) - 1] if len(self._at) < _CRASHES_MAX else None
 
 
 async def run_once(name: str, command: Sequence[object], *, env: dict[str, str], log: Path, timeout_s: float) -> None:

@@ -21,6 +21,7 @@ from libs.common.contracts.envelope import Message
 from libs.common.telemetry.log import logger
 
 WATCH_EVERY_S: Final = 15.0
+ALARM_LOOK_S: Final = 1.0  # a scrape comes every few seconds at most
 STUCK_AFTER_LOOKS: Final = 4  # a minute of messages that wait while nothing arrives: "reconnected with 0 consumers"
 
 log = logger(__name__)
@@ -117,11 +118,25 @@ class Bus:
         since lost concurrency is invisible otherwise.
         """
         self._failed = asyncio.get_running_loop().create_future()
+        looking = asyncio.create_task(self._look_for_alarms(), name="look for alarms")
+        try:
+            await self._watch_workers(self._failed)
+        finally:
+            looking.cancel()
+
+    async def _look_for_alarms(self) -> None:
+        """Keep `fangate_bus_blocked` true by itself: whoever reads the metrics need not ask for readiness too."""
+        while True:
+            with contextlib.suppress(BusError, *BUS_ERRORS):  # readiness raises these where somebody listens
+                await self._transport.check()
+            await asyncio.sleep(ALARM_LOOK_S)
+
+    async def _watch_workers(self, failed: "asyncio.Future[None]") -> None:
         looks: dict[str, int] = {}
         seen: dict[str, int] = {}
         while True:
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(asyncio.shield(self._failed), WATCH_EVERY_S)
+                await asyncio.wait_for(asyncio.shield(failed), WATCH_EVERY_S)
             for worker, subscription, consumer in self._started:
                 moved = seen.get(consumer.queue) != worker.incoming.count
                 seen[consumer.queue] = worker.incoming.count

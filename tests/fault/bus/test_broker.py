@@ -8,7 +8,7 @@ import aio_pika
 import aiormq
 import pytest
 
-from libs.common.bus import Bus, jobs, rpc
+from libs.common.bus import Bus, jobs, metrics, rpc
 from libs.common.bus.topology import definitions
 from libs.common.contracts import sessions
 from libs.common.contracts.envelope import Context, Message
@@ -91,6 +91,27 @@ async def test_under_an_alarm_the_late_call_is_dropped_and_the_late_event_kept(o
     assert sum(depths) == 1
     await caller.close()
     await server.close()
+
+
+async def test_an_alarm_shows_in_the_metrics_though_nobody_asks_for_readiness(own_broker: OwnBroker) -> None:
+    bus = await Bus.connect(own_broker.url("edge"), service="edge")
+    watching = asyncio.create_task(bus.run())
+    await bus.check()
+    # when the broker takes no publishes, which it tells those who try
+    await own_broker.alarm(on=True)
+    with pytest.raises(Unconfirmed):
+        await bus.publisher.publish(encode(a_voided(), org_id=ORG), timeout_s=0.5)
+    # then
+    await eventually(lambda: _blocked_is(1.0))
+    await own_broker.alarm(on=False)
+    await eventually(lambda: _blocked_is(0.0))
+    watching.cancel()
+    await asyncio.gather(watching, return_exceptions=True)
+    await bus.close()
+
+
+async def _blocked_is(figure: float) -> bool:
+    return metrics.BLOCKED._value.get() == figure  # type: ignore[attr-defined]
 
 
 async def test_a_breaker_stops_asking_a_broker_that_does_not_answer(own_broker: OwnBroker) -> None:

@@ -69,7 +69,9 @@ class Campaign:
         outcome = Outcome(fault.name, heal_s, figures, is_shown, improper)
         self.outcomes.append(outcome)
         word = "ok" if outcome.is_well else f"WRONG {figures.wrong} shown={is_shown} {improper}"
-        self.say(f"{len(self.outcomes):4} {fault.name:<38} healed {heal_s:6.2f} s  calls {self.money.seen.calls:7}  {word}")
+        self.say(
+            f"{len(self.outcomes):4} {fault.name:<38} healed {heal_s:6.2f} s  calls {self.money.seen.calls:7}  {word}"
+        )
         return outcome
 
     async def feed(self, credits: int) -> None:  # noqa: A002
@@ -121,7 +123,7 @@ class Campaign:
 @contextlib.asynccontextmanager
 async def campaign(run: Path, *, rich: int, workers: int, say: Callable[[str], None]) -> AsyncIterator[Campaign]:
     """A fresh system with `rich` organizations with much money and one with little, each with `workers` customers."""
-    async with fault_servers(run / "servers") as servers, a_stack(run, **servers.settings()) as stack:
+    async with fault_servers(run) as servers, a_stack(run, **servers.settings()) as stack:
         tenants = [
             Tenant(await stack.an_organization(plan="enterprise"), granted=RICH_CREDITS, is_scarce=False)
             for _ in range(rich)

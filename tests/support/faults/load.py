@@ -19,7 +19,17 @@ WRITES_OF: Final = 4  # every fourth call sends a message
 REST_S: Final = 0.03  # after anything but a 2xx, as a customer who does not hammer
 PAUSE_SECONDS_MAX: Final = 150  # a call is answered, or its connection is dead, long before
 NO_ANSWER: Final = 0
-PROPER: Final = {NO_ANSWER, 200, 201, 402, 424, 429, 502, 503, 504}  # while things break; 402 only where credits are scarce
+PROPER: Final = {
+    NO_ANSWER,
+    200,
+    201,
+    402,
+    424,
+    429,
+    502,
+    503,
+    504,
+}  # while things break; 402 only where credits are scarce
 
 
 @dataclass(slots=True)

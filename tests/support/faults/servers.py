@@ -4,6 +4,7 @@ broker behind a proxy that breaks connections.
 
 import contextlib
 import os
+import shutil
 import signal
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from urllib.parse import urlsplit
 
 from deploy.local import ports, postgres
 from deploy.local.children import Child
+from deploy.local.profile import Profile
 from deploy.local.programs import find_programs
 from deploy.local.readiness import until_ready
 from tests.support.own_broker import OwnBroker
@@ -80,12 +82,19 @@ class FaultServers:
 
 
 @contextlib.asynccontextmanager
-async def fault_servers(folder: Path) -> AsyncIterator[FaultServers]:
-    """Start them with their data below `folder`; they are gone afterwards."""
+async def fault_servers(run: Path) -> AsyncIterator[FaultServers]:
+    """Start them with their data in `run/servers`; they are gone afterwards."""
+    for folder in run.parent.glob("faults-*"):  # of runs that were killed; their processes died with them
+        if folder != run and not Profile("servers", run=folder).is_held:
+            shutil.rmtree(folder, ignore_errors=True)
+    profile = Profile("servers", run=run)
     (redis_port,) = ports.pick(1)
-    own_postgres, own_redis, broker = OwnPostgres(folder), OwnRedis(folder / "redis", redis_port), OwnBroker(folder)
+    own_postgres, own_redis = OwnPostgres(profile.folder), OwnRedis(profile.folder / "redis", redis_port)
+    broker = OwnBroker(profile.folder)
     wire = TcpProxy("127.0.0.1", broker.amqp_port)
     async with contextlib.AsyncExitStack() as ends:
+        profile.open()
+        ends.callback(profile.close)
         ends.push_async_callback(own_postgres.remove)
         await own_postgres.start()
         ends.push_async_callback(own_redis.kill)

@@ -1,0 +1,83 @@
+"""The table of a run: what was done, what had to be 0, how long healing took."""
+
+import statistics
+from collections import defaultdict
+from dataclasses import asdict
+
+from tests.support.faults.campaign import Campaign, Outcome
+from tests.support.faults.money import Figures
+
+_MEANING = {
+    "lost": "credits of calls answered 2xx that the ledger does not hold",
+    "double": "credits debited beyond what was answered 2xx or not answered at all",
+    "overspent": "credits used beyond what an organization was granted",
+    "sent_twice": "messages that reached the platform more than once",
+    "acknowledged_not_sent": "messages answered 201 that the platform does not have",
+    "drift": "organizations in which a stored figure is not the sum of its transfers (`verify`)",
+    "leaked": "credits still reserved after the quiet at the end",
+}
+
+
+def total(campaign: Campaign, *, leaked: int) -> Figures:
+    """The run's figures in sum."""
+    figures = Figures(leaked=leaked)
+    for outcome in campaign.outcomes:
+        figures.add(outcome.figures)
+    return figures
+
+
+def markdown(campaign: Campaign, figures: Figures, *, seconds: float, quiet_s: float, waived: int, seed: int) -> str:
+    """`docs/reliability.md`."""
+    seen, money = campaign.money.seen, campaign.money
+    answers = " · ".join(
+        f"{status or 'no answer'}: {count:,}" for status, count in sorted(seen.statuses.items())
+    )  # fmt: skip
+    organizations = len(campaign.tenants)
+    lines = [
+        "# Reliability",
+        "",
+        "Written by `make faults`; not edited by hand. One whole system (every service, PostgreSQL, Redis, RabbitMQ behind a proxy that",
+        "breaks connections, the sandbox platform) serves customers while it is broken, fault after fault. After each one it must heal by",
+        "itself; then the calls stop for a moment and three books are compared: what customers were answered, what the ledger holds, what",
+        "the platform counted.",
+        "",
+        f"**{len(campaign.outcomes)} faults, {seen.calls:,} calls**, {organizations} organizations, {seconds / 60:.0f} minutes, seed {seed}.",
+        "",
+        "| must be 0 | measured | what it counts |",
+        "|---|---|---|",
+        *(f"| {name.replace('_', ' ')} | {value} | {_MEANING[name]} |" for name, value in asdict(figures).items()),
+        "",
+        "| bounded, and this much | measured | why it may be |",
+        "|---|---|---|",
+        f"| credits debited | {money.debited:,} | answered 2xx: {seen.paid_credits:,} credits; the rest is of the next line |",
+        f"| credits of calls without any answer | {seen.unanswered_credits:,} | their connection died with the edge: debited or not, never twice |",
+        f"| debited of those | {money.debited - seen.paid_credits:,} | at most the line above |",
+        f"| messages sent, not acknowledged | {money.delivered_unpaid:,} | the customer was told 504 or 503 (unknown or unavailable), and did not pay |",
+        f"| reads served by the platform, not answered 2xx | {max(0, money.platform_reads - seen.statuses[200]):,} | the answer was lost on its way, or the read was repeated; free |",
+        f"| credits waived | {waived:,} | used after the end of their lease; nobody paid |",
+        f"| seconds of quiet until nothing was reserved | {quiet_s:.0f} | a lease is final 90 s after its last use at the latest |",
+        "",
+        f"Answers: {answers}.",
+        "",
+        "| fault | times | healed in s, median | slowest |",
+        "|---|---|---|---|",
+        *_rows(campaign.outcomes),
+        "",
+        "Healed: from the end of the fault until every service was ready and customers were answered 200. Faults that must be visible",
+        "(Redis away, broker blocked, wire cut, queue full, duplicates) count only when their metric moved.",
+        "",
+        "What one machine cannot show: a RabbitMQ cluster losing its leader, a replica of Redis or PostgreSQL promoted, power loss, clocks",
+        "that step under running services (the ledger's and the windows' own tests move their clocks instead).",
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def _rows(outcomes: list[Outcome]) -> list[str]:
+    by_name: dict[str, list[float]] = defaultdict(list)
+    for outcome in outcomes:
+        by_name[outcome.fault].append(outcome.heal_s)
+    return [
+        f"| {name} | {len(times)} | {statistics.median(times):.1f} | {max(times):.1f} |"
+        for name, times in sorted(by_name.items())
+    ]
