@@ -111,7 +111,8 @@ async def test_an_alarm_shows_in_the_metrics_though_nobody_asks_for_readiness(ow
 
 
 async def _blocked_is(figure: float) -> bool:
-    return metrics.BLOCKED._value.get() == figure  # type: ignore[attr-defined]
+    (sample,) = next(iter(metrics.BLOCKED.collect())).samples
+    return sample.value == figure
 
 
 async def test_a_breaker_stops_asking_a_broker_that_does_not_answer(own_broker: OwnBroker) -> None:

@@ -111,16 +111,17 @@ async def memory_alarm(world: World) -> None:
         await world.servers.broker.alarm(on=False)
 
 
-def full_queue(name: str, queues: tuple[str, ...], *, shows: tuple[str, str, str]) -> Fault:
-    """No room for a single message."""
+def full_queue(name: str, queues: tuple[str, ...], *, of: str, shows: tuple[str, str, str]) -> Fault:
+    """Room for a single message, and the service that takes them away is killed."""
 
     async def run(world: World) -> None:
         management = world.servers.broker.management
         policies = [policy for policy in definitions(world.vhost)["policies"] if policy["name"] in queues]
-        full = [{**policy, "definition": {**policy["definition"], "max-length": 0}} for policy in policies]
-        await management.import_definitions({"policies": full})
+        small = [{**policy, "definition": {**policy["definition"], "max-length": 1}} for policy in policies]
+        await management.import_definitions({"policies": small})
         try:
-            await asyncio.sleep(3.0)
+            await world.stack.kill(of)
+            await asyncio.sleep(2.0)
         finally:
             await management.import_definitions({"policies": policies})
 
@@ -270,14 +271,15 @@ FAULTS: tuple[Fault, ...] = (
     Fault("broker: half-open", half_open, shows=("edge", "fangate_bus_reconnects_total")),
     paused("edge", 3.0),
     full_queue(
-        "ledger queues full", ("billing.ledger.0", "billing.ledger.1"),
+        "ledger queues full", ("billing.ledger.0", "billing.ledger.1"), of="billing",
         shows=("edge", "fangate_usage_records_total", 'outcome="refused"'),
     ),
     Fault("platform: sessions expire", sessions_expired, shows=("sessions", "fangate_session_refresh_total")),
     paused("sessions", 3.0),
     Fault("Postgres: sessions ended", postgres_cut),
     full_queue(
-        "sessions' queue full", ("sessions.rpc",), shows=("edge", "fangate_bus_rpc_total", 'outcome="refused"')
+        "sessions' queue full", ("sessions.rpc",), of="sessions",
+        shows=("edge", "fangate_bus_rpc_total", 'outcome="refused"'),
     ),
     black_hole(3.0),
     Fault("Redis: connections cut", redis_cut, shows=("edge", "fangate_redis_errors_total")),
