@@ -282,7 +282,7 @@ FAULTS: tuple[Fault, ...] = (
         shows=("edge", "fangate_bus_rpc_total", 'outcome="refused"'),
     ),
     black_hole(3.0),
-    Fault("Redis: connections cut", redis_cut, shows=("edge", "fangate_redis_errors_total")),
+    Fault("Redis: connections cut", redis_cut),
     Fault("Postgres: money locked 3 s", organizations_locked),
     Fault("broker: three cuts", cut_often, shows=("edge", "fangate_bus_reconnects_total")),
     platform("no JSON", garbage=True),
