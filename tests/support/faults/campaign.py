@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import time
+from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,8 +11,8 @@ from typing import Final
 
 import aiohttp
 
-from tests.support.faults.faults import Fault, World
-from tests.support.faults.load import Load, Tenant
+from tests.support.faults.faults import Fault, Meanwhile, World
+from tests.support.faults.load import NO_ANSWER, Load, Tenant
 from tests.support.faults.money import Figures, Money
 from tests.support.faults.servers import fault_servers
 from tests.support.stack import a_stack
@@ -32,6 +33,7 @@ class Outcome:
     figures: Figures
     is_shown: bool  # its metric moved, if it has one
     improper: list[str]
+    meanwhile: Counter[int]
 
     @property
     def is_well(self) -> bool:
@@ -51,7 +53,8 @@ class Campaign:
 
     async def strike(self, fault: Fault, *, verify: bool) -> Outcome:
         """One fault under load, healed, settled and checked."""
-        figures = Figures()
+        figures, unanswered = Figures(), self.money.seen.statuses[NO_ANSWER]
+        self.world.meanwhile = Counter()
         self.load.resume()
         await asyncio.sleep(BEFORE_S)
         is_shown = await self._run_and_watch(fault)
@@ -64,9 +67,11 @@ class Campaign:
         figures.add(await self.money.check())
         if verify:
             figures.drift += await self.money.drift()
-        improper = self.money.seen.improper[:3]
+        improper = [*self._improper_meanwhile(fault), *self.money.seen.improper[:3]]
         self.money.seen.improper.clear()
-        outcome = Outcome(fault.name, heal_s, figures, is_shown, improper)
+        if self.money.seen.statuses[NO_ANSWER] > unanswered and not fault.loses_answers:
+            improper.append("calls without an answer")
+        outcome = Outcome(fault.name, heal_s, figures, is_shown, improper, self.world.meanwhile)
         self.outcomes.append(outcome)
         word = "ok" if outcome.is_well else f"WRONG {figures.wrong} shown={is_shown} {improper}"
         self.say(
@@ -88,6 +93,14 @@ class Campaign:
         while (reserved := await self.money.reserved()) and time.monotonic() - started < QUIET_SECONDS_MAX:
             await asyncio.sleep(1.0)
         return reserved, time.monotonic() - started
+
+    def _improper_meanwhile(self, fault: Fault) -> list[str]:
+        """What customers were answered against the promise."""
+        answers = self.world.meanwhile
+        served = answers[200] + answers[201]
+        if (fault.meanwhile is Meanwhile.SERVED and not served) or (fault.meanwhile is Meanwhile.REFUSED and served):
+            return [f"meanwhile customers should be {fault.meanwhile.value}: {dict(answers)}"]
+        return []
 
     async def _run_and_watch(self, fault: Fault) -> bool:
         if fault.shows is None:
@@ -133,7 +146,16 @@ async def campaign(run: Path, *, rich: int, workers: int, say: Callable[[str], N
         load = Load(stack, tenants, workers=workers)
         working = asyncio.create_task(load.run())
         try:
-            yield Campaign(World(stack, servers), tenants, load, Money(stack, tenants), say)
+            world = World(stack, servers, lambda: _answers(tenants))
+            yield Campaign(world, tenants, load, Money(stack, tenants), say)
         finally:
             working.cancel()
             await asyncio.gather(working, return_exceptions=True)
+
+
+def _answers(tenants: list[Tenant]) -> Counter[int]:
+    """What they were answered since the last check."""
+    answers: Counter[int] = Counter()
+    for tenant in tenants:
+        answers.update(tenant.tally.statuses)
+    return answers

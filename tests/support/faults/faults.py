@@ -4,10 +4,12 @@ A fault that must be visible names a figure that has to move while it lasts.
 """
 
 import asyncio
+import enum
 import signal
+from collections import Counter
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, Final
 
 import aio_pika
 import aiohttp
@@ -18,32 +20,59 @@ from libs.common.bus.topology import definitions
 from tests.support.faults.servers import FaultServers
 from tests.support.stack import Stack
 
-SERVICES = ("auth", "billing", "sessions", "edge")
-PAST_FENCE_S = 45.0  # longer than the fence of a call (40 s): what was under way may not become a 2xx
-PAST_HEARTBEAT_S = 36.0  # longer than it takes to give up a silent peer (33 s)
+BEGIN_S: Final = 1.0  # until what was under way is answered
+PAST_FENCE_S: Final = 45.0  # longer than the fence of a call (40 s): what was under way may not become a 2xx
+PAST_HEARTBEAT_S: Final = 36.0  # longer than it takes to give up a silent peer (33 s)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class World:
-    """The system under faults."""
+    """The system under faults. `answers` counts what customers were answered so far; `meanwhile` what they were answered
+    while the last fault lasted.
+    """
 
     stack: Stack
     servers: FaultServers
+    answers: Callable[[], Counter[int]]
+    meanwhile: Counter[int] = field(default_factory=Counter)
 
     @property
     def vhost(self) -> str:
         return self.stack.env["FANGATE_AMQP_URL_EDGE"].rpartition("/")[2]
 
+    async def last(self, seconds: float) -> None:
+        """Let what is broken be broken; what was under way at its begin is not counted."""
+        await asyncio.sleep(BEGIN_S)
+        before = self.answers()
+        await asyncio.sleep(seconds - BEGIN_S)
+        self.meanwhile = self.answers() - before
+
+
+class Meanwhile(enum.Enum):
+    """What is promised to customers while it lasts."""
+
+    SERVED = "served"  # calls go on
+    REFUSED = "refused"  # no 2xx: nothing is given that could not be recorded
+    EITHER = "either"
+
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """`run` breaks and mends. `shows`: service, metric (and label) that must rise above what it was. `is_long`: not in the short form."""
+    """`run` breaks and mends. `shows`: service, metric (and label) that must rise above what it was. `is_short`: in `make
+    test`; `is_long`: it takes so long that a run does it once.
+    """
 
     name: str
     run: Callable[[World], Awaitable[None]]
+    meanwhile: Meanwhile = Meanwhile.EITHER
     shows: tuple[str, str] | tuple[str, str, str] | None = None
+    is_short: bool = False
     is_long: bool = False
+    loses_answers: bool = False
 
+
+WITHOUT_REDIS: Final = ("edge", "fangate_ratelimit_degraded")
+RECONNECTED: Final = ("edge", "fangate_bus_reconnects_total")
 
 # -- processes
 
@@ -53,18 +82,18 @@ def killed(service: str) -> Fault:
         await world.stack.kill(service)
         await asyncio.sleep(1.0)
 
-    return Fault(f"SIGKILL {service}", run)
+    return Fault(f"SIGKILL {service}", run, is_short=True, loses_answers=service == "edge")
 
 
-def paused(service: str, seconds: float, *, is_long: bool = False) -> Fault:
+def paused(service: str, seconds: float, meanwhile: Meanwhile = Meanwhile.EITHER, *, is_long: bool = False) -> Fault:
     async def run(world: World) -> None:
         world.stack.send(service, signal.SIGSTOP)
         try:
-            await asyncio.sleep(seconds)
+            await world.last(seconds)
         finally:
             world.stack.send(service, signal.SIGCONT)
 
-    return Fault(f"SIGSTOP {service} {seconds:g} s", run, is_long=is_long)
+    return Fault(f"SIGSTOP {service} {seconds:g} s", run, meanwhile, is_long=is_long)
 
 
 # -- the broker and the wire to it
@@ -90,23 +119,28 @@ def black_hole(seconds: float, *, is_long: bool = False) -> Fault:
     async def run(world: World) -> None:
         world.servers.wire.stall()
         try:
-            await asyncio.sleep(seconds)
+            await world.last(seconds)
         finally:
             world.servers.wire.flow()
 
-    return Fault(f"broker: black hole {seconds:g} s", run, is_long=is_long)
+    return Fault(f"broker: black hole {seconds:g} s", run, Meanwhile.REFUSED, is_long=is_long)
 
 
-async def broker_killed(world: World) -> None:
-    await world.servers.broker.kill_node()
-    await asyncio.sleep(1.0)
-    await world.servers.broker.start_node()
+def broker_away(seconds: float, *, is_short: bool = False, is_long: bool = False) -> Fault:
+    async def run(world: World) -> None:
+        await world.servers.broker.kill_node()
+        await world.last(seconds)
+        await world.servers.broker.start_node()
+
+    shows = ("edge", "fangate_bus_reconnects_total")
+    name = f"broker: SIGKILL, away {seconds:g} s"
+    return Fault(name, run, Meanwhile.REFUSED, shows=shows, is_short=is_short, is_long=is_long)
 
 
 async def memory_alarm(world: World) -> None:
     await world.servers.broker.alarm(on=True)
     try:
-        await asyncio.sleep(4.0)
+        await world.last(4.0)
     finally:
         await world.servers.broker.alarm(on=False)
 
@@ -174,15 +208,19 @@ async def redis_cut(world: World) -> None:
 async def redis_paused(world: World) -> None:
     await world.servers.redis.pause()
     try:
-        await asyncio.sleep(3.0)
+        await world.last(4.0)
     finally:
         await world.servers.redis.resume()
 
 
-async def redis_killed(world: World) -> None:
-    await world.servers.redis.kill()
-    await asyncio.sleep(2.0)
-    await world.servers.redis.start()
+def redis_away(seconds: float, *, is_short: bool = False, is_long: bool = False) -> Fault:
+    async def run(world: World) -> None:
+        await world.servers.redis.kill()
+        await world.last(seconds)
+        await world.servers.redis.start()
+
+    name = f"Redis: SIGKILL, away {seconds:g} s, back empty"
+    return Fault(name, run, Meanwhile.SERVED, shows=WITHOUT_REDIS, is_short=is_short, is_long=is_long)
 
 
 async def _redis(world: World, work: Callable[["redis.asyncio.Redis"], Awaitable[Any]]) -> None:
@@ -197,10 +235,13 @@ async def _redis(world: World, work: Callable[["redis.asyncio.Redis"], Awaitable
 # -- Postgres
 
 
-async def postgres_crashed(world: World) -> None:
-    await world.servers.postgres.crash()
-    await asyncio.sleep(1.0)
-    await world.servers.postgres.start()
+def postgres_away(seconds: float, meanwhile: Meanwhile, *, is_short: bool = False, is_long: bool = False) -> Fault:
+    async def run(world: World) -> None:
+        await world.servers.postgres.crash()
+        await world.last(seconds)
+        await world.servers.postgres.start()
+
+    return Fault(f"Postgres: immediate stop, away {seconds:g} s", run, meanwhile, is_short=is_short, is_long=is_long)
 
 
 async def postgres_cut(world: World) -> None:
@@ -222,7 +263,7 @@ async def organizations_locked(world: World) -> None:
     try:
         async with connection.transaction():
             await connection.execute("SELECT 1 FROM billing.orgs FOR UPDATE")
-            await asyncio.sleep(3.0)
+            await world.last(3.0)
     finally:
         await connection.close()
 
@@ -230,7 +271,7 @@ async def organizations_locked(world: World) -> None:
 # -- the platform
 
 
-def platform(what: str, **fault: Any) -> Fault:
+def platform(what: str, *, is_short: bool = False, **fault: Any) -> Fault:
     """The sandbox misbehaves for everybody, for two seconds."""
 
     async def run(world: World) -> None:
@@ -241,7 +282,7 @@ def platform(what: str, **fault: Any) -> Fault:
             async with session.delete("/_control/faults") as answer:
                 assert answer.status == 204
 
-    return Fault(f"platform: {what}", run)
+    return Fault(f"platform: {what}", run, is_short=is_short)
 
 
 async def sessions_expired(world: World) -> None:
@@ -252,50 +293,54 @@ async def sessions_expired(world: World) -> None:
             await asyncio.sleep(0.4)
 
 
-WITHOUT_REDIS = ("edge", "fangate_ratelimit_degraded")
 FAULTS: tuple[Fault, ...] = (
     killed("billing"),
-    Fault("Redis: FLUSHALL", flushed),
-    Fault("broker: cut", cut, shows=("edge", "fangate_bus_reconnects_total")),
+    Fault("Redis: FLUSHALL", flushed, is_short=True),
+    Fault("broker: cut", cut, shows=RECONNECTED, is_short=True),
     killed("edge"),
-    Fault("Postgres: immediate stop", postgres_crashed),
-    Fault("usage repeated, reversed", repeated_usage, shows=("billing", "fangate_ledger_duplicates_total")),
+    postgres_away(3.0, Meanwhile.SERVED, is_short=True),
+    Fault(
+        "usage repeated, reversed", repeated_usage, shows=("billing", "fangate_ledger_duplicates_total"), is_short=True
+    ),
     killed("sessions"),
-    Fault("Redis: SIGKILL, back empty", redis_killed, shows=WITHOUT_REDIS),
-    Fault("broker: SIGKILL, restart", broker_killed, shows=("edge", "fangate_bus_reconnects_total")),
+    redis_away(4.0, is_short=True),
+    broker_away(2.0, is_short=True),
     killed("auth"),
-    Fault("broker: memory alarm", memory_alarm, shows=("edge", "fangate_bus_blocked")),
-    platform("connection lost after the effect", drop="after"),
-    paused("billing", 3.0),
-    Fault("Redis: SIGSTOP 3 s", redis_paused, shows=WITHOUT_REDIS),
-    Fault("broker: half-open", half_open, shows=("edge", "fangate_bus_reconnects_total")),
-    paused("edge", 3.0),
+    Fault("broker: memory alarm", memory_alarm, Meanwhile.REFUSED, shows=("edge", "fangate_bus_blocked"), is_short=True),
+    platform("connection lost after the effect", is_short=True, drop="after"),
     full_queue(
         "ledger queues full", ("billing.ledger.0", "billing.ledger.1"), of="billing",
         shows=("edge", "fangate_usage_records_total", 'outcome="refused"'),
     ),
-    Fault("platform: sessions expire", sessions_expired, shows=("sessions", "fangate_session_refresh_total")),
-    paused("sessions", 3.0),
-    Fault("Postgres: sessions ended", postgres_cut),
     full_queue(
         "sessions' queue full", ("sessions.rpc",), of="sessions",
         shows=("edge", "fangate_bus_rpc_total", 'outcome="refused"'),
     ),
-    black_hole(3.0),
+    Fault("Redis: SIGSTOP 4 s", redis_paused, Meanwhile.SERVED, shows=WITHOUT_REDIS),
     Fault("Redis: connections cut", redis_cut),
-    Fault("Postgres: money locked 3 s", organizations_locked),
-    Fault("broker: three cuts", cut_often, shows=("edge", "fangate_bus_reconnects_total")),
-    platform("no JSON", garbage=True),
     Fault("Redis: SCRIPT FLUSH", scripts_flushed),
-    paused("auth", 3.0),
+    Fault("broker: half-open", half_open, shows=RECONNECTED),
+    Fault("broker: three cuts", cut_often, shows=RECONNECTED),
+    black_hole(3.0),
+    Fault("Postgres: sessions ended", postgres_cut),
+    Fault("Postgres: money locked 3 s", organizations_locked, Meanwhile.SERVED),
+    paused("auth", 3.0, Meanwhile.SERVED),
+    paused("billing", 3.0, Meanwhile.SERVED),
+    paused("sessions", 3.0, Meanwhile.REFUSED),
+    paused("edge", 3.0),
+    paused("sandbox", 3.0, Meanwhile.REFUSED),
+    Fault("platform: sessions expire", sessions_expired, shows=("sessions", "fangate_session_refresh_total")),
+    platform("no JSON", garbage=True),
     platform("errors 500", status=500),
-    paused("sandbox", 3.0),
     platform("answers half", half_body=True),
     platform("slow by 1.5 s", delay_ms=1_500),
+    redis_away(PAST_FENCE_S, is_long=True),
+    broker_away(PAST_FENCE_S, is_long=True),
+    postgres_away(PAST_FENCE_S, Meanwhile.EITHER, is_long=True),
     black_hole(PAST_HEARTBEAT_S, is_long=True),
     paused("edge", PAST_FENCE_S, is_long=True),
-    paused("sessions", PAST_FENCE_S, is_long=True),
+    paused("sessions", PAST_FENCE_S, Meanwhile.REFUSED, is_long=True),
     paused("billing", PAST_FENCE_S, is_long=True),
     paused("auth", PAST_HEARTBEAT_S, is_long=True),
-    paused("sandbox", PAST_HEARTBEAT_S, is_long=True),
+    paused("sandbox", PAST_HEARTBEAT_S, Meanwhile.REFUSED, is_long=True),
 )  # fmt: skip

@@ -74,6 +74,8 @@ class Tenant:
             tally.paid_credits += answer.used
         if status not in PROPER or (status == 402 and not self.is_scarce):
             tally.improper.append(f"{route}: {status} {b'' if answer is None else answer.body[:300]!r}")
+        if answer is not None and status in {429, 503} and "Retry-After" not in answer.headers:
+            tally.improper.append(f"{route}: {status} without Retry-After")
         if route == WRITE:
             self.sent[text] = status
         return status

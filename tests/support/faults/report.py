@@ -1,7 +1,7 @@
 """The table of a run: what was done, what had to be 0, how long healing took."""
 
 import statistics
-from collections import defaultdict
+from collections import Counter, defaultdict
 from dataclasses import asdict
 
 from tests.support.faults.campaign import Campaign, Outcome
@@ -29,9 +29,6 @@ def total(campaign: Campaign, *, leaked: int) -> Figures:
 def markdown(campaign: Campaign, figures: Figures, *, seconds: float, quiet_s: float, waived: int, seed: int) -> str:
     """`docs/reliability.md`."""
     seen, money = campaign.money.seen, campaign.money
-    answers = " · ".join(
-        f"{status or 'no answer'}: {count:,}" for status, count in sorted(seen.statuses.items())
-    )  # fmt: skip
     organizations = len(campaign.tenants)
     lines = [
         "# Reliability",
@@ -57,10 +54,10 @@ def markdown(campaign: Campaign, figures: Figures, *, seconds: float, quiet_s: f
         f"| credits waived | {waived:,} | used after the end of their lease; nobody paid |",
         f"| seconds of quiet until nothing was reserved | {quiet_s:.0f} | a lease is final 90 s after its last use at the latest |",
         "",
-        f"Answers: {answers}.",
+        f"All answers: {_shown(seen.statuses)}.",
         "",
-        "| fault | times | healed in s, median | slowest |",
-        "|---|---|---|---|",
+        "| fault | times | healed in s, median | slowest | answers meanwhile |",
+        "|---|---|---|---|---|",
         *_rows(campaign.outcomes),
         "",
         "Healed: from the end of the fault until every service was ready and customers were answered 200. Faults that must be visible",
@@ -74,10 +71,16 @@ def markdown(campaign: Campaign, figures: Figures, *, seconds: float, quiet_s: f
 
 
 def _rows(outcomes: list[Outcome]) -> list[str]:
-    by_name: dict[str, list[float]] = defaultdict(list)
+    times: dict[str, list[float]] = defaultdict(list)
+    meanwhile: dict[str, Counter[int]] = defaultdict(Counter)
     for outcome in outcomes:
-        by_name[outcome.fault].append(outcome.heal_s)
+        times[outcome.fault].append(outcome.heal_s)
+        meanwhile[outcome.fault].update(outcome.meanwhile)
     return [
-        f"| {name} | {len(times)} | {statistics.median(times):.1f} | {max(times):.1f} |"
-        for name, times in sorted(by_name.items())
+        f"| {name} | {len(each)} | {statistics.median(each):.1f} | {max(each):.1f} | {_shown(meanwhile[name])} |"
+        for name, each in sorted(times.items())
     ]
+
+
+def _shown(answers: Counter[int]) -> str:
+    return " · ".join(f"{status or 'none'}: {count:,}" for status, count in sorted(answers.items()))
