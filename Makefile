@@ -5,7 +5,7 @@ BIN := .venv/bin
 PYTEST := $(BIN)/python -m pytest -q
 
 .DEFAULT_GOAL := help
-.PHONY: help setup bootstrap run up down status demo test unit integration contract e2e fault year \
+.PHONY: help setup bootstrap run up down status demo test unit integration contract e2e fault year faults \
         lint types imports deps topology
 .NOTPARALLEL:
 
@@ -48,11 +48,14 @@ contract: setup bootstrap ## one suite for a port's double and the real thing; g
 e2e: setup bootstrap ## the whole system, from the outside
 	@$(PYTEST) tests/e2e
 
-fault: setup bootstrap ## services killed under load
+fault: setup bootstrap ## everything is broken under load, in the short form
 	@$(PYTEST) tests/fault
 
 year: setup bootstrap ## a simulated year of subscriptions for 200 organizations (YEAR_ORGANIZATIONS, YEAR_DAYS, YEAR_SEED)
 	@YEAR_ORGANIZATIONS=$${YEAR_ORGANIZATIONS:-200} $(PYTEST) -s tests/integration/billing/test_simulated_year.py
+
+faults: setup bootstrap ## the long form: 200 faults, 100,000 calls; writes docs/reliability.md
+	@$(BIN)/python -m tests.support.faults
 
 lint: setup ## style and format
 	@$(BIN)/ruff check .

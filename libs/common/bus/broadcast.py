@@ -20,7 +20,7 @@ from libs.common.bus import metrics
 from libs.common.bus.channels import CHANNEL_ANSWER_S, delivery_of_raw
 from libs.common.bus.connection import connection_url
 from libs.common.bus.consumer import Consumer, Mode, Rejected, known_type, label_of, open_delivery
-from libs.common.bus.errors import BUS_ERRORS
+from libs.common.bus.errors import is_lost
 from libs.common.bus.transport import Delivery
 from libs.common.contracts.envelope import Context, Message
 from libs.common.contracts.registry import MessageType
@@ -43,12 +43,14 @@ class Broadcast:
     def __init__(
         self, url: str, *, service: str, bindings: Sequence[str], on_message: Callable[[Message, Context], Awaitable[None]],
         on_connected: Callable[[], Awaitable[None]],
+        back_off_s: tuple[float, float] = BACK_OFF_S,
     ) -> None:  # fmt: skip
         self._url = connection_url(url, service=service, role="fan")
         self._service = service
         self._bindings = tuple(bindings)
         self._on_message = on_message
         self._on_connected = on_connected
+        self._back_off_s = back_off_s
         self._away_since: float | None = time.monotonic()
 
     @property
@@ -58,27 +60,38 @@ class Broadcast:
 
     async def run(self) -> None:
         """Connect, listen, connect again; for ever."""
-        pause_s = BACK_OFF_S[0]
+        pause_s = self._back_off_s[0]
         while True:
             try:
-                async with asyncio.timeout(CHANNEL_ANSWER_S):
-                    connection = await aiormq.connect(self._url)
-            except (*BUS_ERRORS, OSError) as exc:
-                log.warning("broadcasts: no connection", error=repr(exc))
-            else:
-                try:
-                    await self._listen(connection)
-                    pause_s = BACK_OFF_S[0]
-                except BUS_ERRORS as exc:
+                await self._once()
+                pause_s = self._back_off_s[0]
+            except asyncio.CancelledError:
+                # A closing connection "cancels" whoever waits for it; only a cancellation of this very task is one.
+                task = asyncio.current_task()
+                if task is not None and task.cancelling():
+                    raise
+            except Exception as exc:
+                # This listener is best effort: whatever it meets, it may not end the process that it serves.
+                if is_lost(exc) or isinstance(exc, OSError):
                     log.warning("broadcasts: connection lost", error=repr(exc))
-                finally:
-                    if self._away_since is None:
-                        self._away_since = time.monotonic()
-                    with contextlib.suppress(*BUS_ERRORS):
-                        await connection.close()
+                else:
+                    log.exception("broadcasts: listening failed")
+            finally:
+                if self._away_since is None:
+                    self._away_since = time.monotonic()
             metrics.RECONNECTS.labels("fan").inc()
             await asyncio.sleep(pause_s * random.uniform(0.5, 1.0))  # noqa: S311 - jitter
-            pause_s = min(2 * pause_s, BACK_OFF_S[1])
+            pause_s = min(2 * pause_s, self._back_off_s[1])
+
+    async def _once(self) -> None:
+        """One connection, until it is lost."""
+        async with asyncio.timeout(CHANNEL_ANSWER_S):
+            connection = await aiormq.connect(self._url)
+        try:
+            await self._listen(connection)
+        finally:
+            with contextlib.suppress(Exception):  # it is gone either way
+                await connection.close()
 
     async def _listen(self, connection: aiormq.abc.AbstractConnection) -> None:
         channel = await connection.channel(publisher_confirms=False)

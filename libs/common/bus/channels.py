@@ -11,7 +11,7 @@ import aiormq
 from aio_pika.abc import AbstractIncomingMessage, AbstractRobustChannel
 from aio_pika.exceptions import DeliveryError
 
-from libs.common.bus.errors import BUS_ERRORS
+from libs.common.bus.errors import BUS_ERRORS, is_lost
 from libs.common.bus.transport import Delivery, Parcel
 from libs.common.errors import Refused, Unconfirmed
 from libs.common.telemetry.log import logger
@@ -74,7 +74,9 @@ class ConfirmedChannel:
                 raise _verdict(may_be_there, str(exc)) from exc
             except TimeoutError as exc:
                 raise Unconfirmed(detail=f"{parcel.type}: no confirm in time") from exc
-            except BUS_ERRORS as exc:
+            except Exception as exc:
+                if not is_lost(exc):
+                    raise
                 may_be_there = True
                 if not repeat:
                     raise Unconfirmed(detail=f"{parcel.type}: {exc!r}") from exc

@@ -28,7 +28,7 @@ from libs.common.bus.channels import (
     properties,
     underlay_of,
 )
-from libs.common.bus.errors import BUS_ERRORS, BusError, QueueMissing
+from libs.common.bus.errors import BUS_ERRORS, BusError, QueueMissing, is_lost
 from libs.common.bus.transport import Delivery, Parcel
 from libs.common.errors import Refused
 from libs.common.telemetry.log import logger
@@ -77,7 +77,9 @@ async def connect(url: str, *, service: str, role: str) -> AbstractRobustConnect
             )
         except (AuthenticationError, ProbableAuthenticationError) as exc:
             raise BusError(f"the broker refuses the login of {service}: check user, password and vhost") from exc
-        except (*BUS_ERRORS, OSError) as exc:
+        except Exception as exc:
+            if not isinstance(exc, OSError) and not is_lost(exc):
+                raise
             if loop.time() > give_up_at:
                 raise BusError("no broker answers") from exc
             await asyncio.sleep(RECONNECT_INTERVAL_S)

@@ -10,6 +10,15 @@ from aiormq.exceptions import ChannelInvalidStateError
 BUS_ERRORS: Final = (AMQPError, ConnectionError, ChannelInvalidStateError, TimeoutError)
 
 
+def is_lost(error: Exception) -> bool:
+    """Whether an error of aio-pika or aiormq means that the connection is gone.
+
+    One that dies in the middle of a step shows itself as a bare Exception(), RuntimeError or StopAsyncIteration (measured:
+    cuts at every step of connecting).
+    """
+    return isinstance(error, BUS_ERRORS) or type(error) in {Exception, RuntimeError, StopAsyncIteration}
+
+
 class BusError(Exception):
     """The bus cannot be used as it is set up; the message says what to do."""
 

@@ -112,7 +112,7 @@ class Campaign:
             await fault.run(self.world)
             with contextlib.suppress(TimeoutError):  # what a counter counts may come just behind the end
                 await asyncio.wait_for(asyncio.shield(watching), 5.0)
-            return watching.done()
+            return watching.done() and watching.result() is None  # an error of the watching itself is not swallowed
         finally:
             watching.cancel()
 
