@@ -74,9 +74,7 @@ class ConfirmedChannel:
                 raise _verdict(may_be_there, str(exc)) from exc
             except TimeoutError as exc:
                 raise Unconfirmed(detail=f"{parcel.type}: no confirm in time") from exc
-            except Exception as exc:
-                if not is_lost(exc):
-                    raise
+            except BUS_ERRORS as exc:
                 may_be_there = True
                 if not repeat:
                     raise Unconfirmed(detail=f"{parcel.type}: {exc!r}") from exc
@@ -108,6 +106,10 @@ class ConfirmedChannel:
             if task is not None and task.cancelling():
                 raise
             raise ConnectionError("the channel closed before the confirm") from exc
+        except Exception as exc:
+            if isinstance(exc, BUS_ERRORS) or not is_lost(exc):
+                raise
+            raise ConnectionError("the connection was lost before the confirm") from exc
 
 
 async def underlay_of(channel: AbstractRobustChannel) -> aiormq.Channel:
