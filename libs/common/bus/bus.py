@@ -9,7 +9,7 @@ from typing import Final, Protocol, Self
 from libs.common.bus.batch import BatchWorker
 from libs.common.bus.connection import AmqpTransport
 from libs.common.bus.consumer import Consumer, Mode
-from libs.common.bus.errors import BUS_ERRORS, BusError, ConsumerStuck
+from libs.common.bus.errors import BUS_ERRORS, BusError, ConsumerStuck, is_lost
 from libs.common.bus.incoming import Incoming
 from libs.common.bus.jobs import JobWorkers, Sleep
 from libs.common.bus.publisher import Breaker, BusPublisher
@@ -150,7 +150,9 @@ class Bus:
     async def _something_waits(self, subscription: Subscription) -> bool:
         try:
             return await subscription.waiting() > 0
-        except BUS_ERRORS:
+        except Exception as exc:
+            if not is_lost(exc):
+                raise
             return False  # no connection: that is the reconnect's business
 
     async def drain(self, timeout_s: float) -> None:
