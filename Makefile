@@ -5,7 +5,7 @@ BIN := .venv/bin
 PYTEST := $(BIN)/python -m pytest -q
 
 .DEFAULT_GOAL := help
-.PHONY: help setup bootstrap run up down status demo test unit integration contract e2e fault year faults \
+.PHONY: help setup bootstrap run up down status demo test unit integration contract e2e fault year faults bench \
         lint types imports deps topology
 .NOTPARALLEL:
 
@@ -56,6 +56,9 @@ year: setup bootstrap ## a simulated year of subscriptions for 200 organizations
 
 faults: setup bootstrap ## the long form: 200 faults, 100,000 calls; writes docs/reliability.md
 	@$(BIN)/python -m tests.support.faults
+
+bench: setup bootstrap ## Fangate beside a plain proxy and the bare upstream, and the ledger (ARGS="--soak 60")
+	@$(BIN)/python -m tests.load $(ARGS)
 
 lint: setup ## style and format
 	@$(BIN)/ruff check .

@@ -12,7 +12,7 @@ import signal
 import sys
 import time
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -54,9 +54,9 @@ class Organization:
 class Stack:
     """A running system."""
 
-    def __init__(self, profile: Profile) -> None:
+    def __init__(self, profile: Profile, settings: Mapping[str, str]) -> None:
         demo = read_env_file((profile.run / "demo.env").read_text(encoding="utf-8"))
-        self.env = read_env_file((profile.run / "env").read_text(encoding="utf-8"))
+        self.env = {**read_env_file((profile.run / "env").read_text(encoding="utf-8")), **settings}
         self._profile = profile
         self.url = demo["FANGATE_URL"]
         self.sandbox_url = demo["FANGATE_SANDBOX_URL"]
@@ -69,14 +69,22 @@ class Stack:
         """A service's command line; the object it prints."""
         return await run_command(service, *arguments, env={"PATH": os.environ["PATH"], **self.env}, stdin=stdin)
 
-    async def an_organization(self, *, credits: int = 1_000, plan: str | None = "") -> Organization:  # noqa: A002
+    async def an_organization(
+        self,
+        *,
+        credits: int = 1_000,
+        plan: str | None = "",
+        provider: str = "sandbox",
+    ) -> Organization:
         """A fresh tenant whose whole balance is `credits` (a plan of that size with 1,000 calls a minute), or with the
-        named plan, or with none.
+        named plan, or with none; its model is on `provider`.
         """
         org_id, name = str(uuid.uuid4()), f"test-{uuid.uuid4().hex[:12]}"
         await self.cli("auth", "org", "create", "--name", name, "--org-id", org_id)
         keys, _, model = await asyncio.gather(
-            self._keys(org_id), self._subscribe(org_id, credits, plan), self._connect(org_id, f"{name}@sandbox.test")
+            self._keys(org_id),
+            self._subscribe(org_id, credits, plan),
+            self._connect(org_id, f"{name}@sandbox.test", provider),
         )
         return Organization(
             org_id=org_id, key=keys[0], limited_key=keys[1], model_id=model["model_id"], account=str(model["account"]),
@@ -107,8 +115,8 @@ class Stack:
             while await self._sql("SELECT subscription FROM auth.organizations WHERE org_id = $1", org_id) != "active":
                 await asyncio.sleep(LOOK_SECONDS)
 
-    async def _connect(self, org_id: str, email: str) -> dict[str, Any]:
-        login = ("--provider", "sandbox", "--label", "a creator", "--email", email, "--password-stdin")
+    async def _connect(self, org_id: str, email: str, provider: str) -> dict[str, Any]:
+        login = ("--provider", provider, "--label", "a creator", "--email", email, "--password-stdin")
         return await self.cli("sessions", "model", "connect", "--org", org_id, *login, stdin=DEMO_PASSWORD)
 
     # -- what the books say
@@ -200,6 +208,14 @@ class Stack:
                 async with session.delete("/_control/faults") as answer:
                     assert answer.status == 204
 
+    def processes(self) -> dict[str, int]:
+        """The numbers of all first processes, servers and services, by name."""
+        return {name: identity.pid for name, identity in self._profile.processes()}
+
+    def login(self, variable: str) -> str:
+        """An address with its login, as the services have it: `FANGATE_AMQP_URL_EDGE`."""
+        return self.env[variable]
+
     async def kill(self, service: str) -> None:
         """SIGKILL; the launcher starts it again."""
         self.send(service, signal.SIGKILL)
@@ -226,10 +242,10 @@ async def _is_ready(session: aiohttp.ClientSession, admin_url: str) -> bool:
 
 
 @contextlib.contextmanager
-def running_stack(run: Path) -> Iterator[Stack]:
-    """Start the system with its files in `run`; nothing of it is left afterwards."""
+def running_stack(run: Path, **settings: str) -> Iterator[Stack]:
+    """Start the system with its files in `run` and these `FANGATE_*` settings; nothing of it is left afterwards."""
     with asyncio.Runner() as runner:
-        starting = a_stack(run)
+        starting = a_stack(run, **settings)
         stack = runner.run(starting.__aenter__())
         try:
             yield stack
@@ -256,7 +272,7 @@ async def a_stack(run: Path, **settings: str) -> AsyncIterator[Stack]:
             assert launcher.exit_code is None, launcher.tail()
             assert time.monotonic() < end, launcher.tail()
             await asyncio.sleep(LOOK_SECONDS)
-        yield Stack(profile)
+        yield Stack(profile, settings)
     finally:
         await launcher.stop(signal.SIGTERM, grace_s=START_SECONDS_MAX)
         left = profile.processes()

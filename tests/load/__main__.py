@@ -1,0 +1,95 @@
+"""`make bench`: Fangate beside a plain proxy and the bare upstream, in one run on one machine; then the ledger.
+
+Only the ratios mean something elsewhere: machines are shared, and differ. Table on the terminal; JSON and a plot in `.run/bench/`.
+"""
+
+import argparse
+import asyncio
+import json
+import os
+import sys
+from dataclasses import asdict
+from typing import Any, Final
+
+from deploy.local.profile import RUN
+from tests.load.ledger import post
+from tests.load.plot import draw
+from tests.load.sides import PATH, Cell, Side, fangate, interleaved, measure, running, stamp
+from tests.load.table import print_comparison, print_ledger, print_soak
+from tests.support.stack import Organization, Stack, running_stack
+
+FOLDER: Final = RUN / "bench"
+PLAN: Final = "bench"  # windows that never limit
+PLAN_SIZE: Final = ("--credits", "100000000", "--per-minute", "100000000", "--per-day", "1000000000")
+LEDGER_RECORDS: Final = 50_000
+LEDGER_RATE: Final = 5_000  # debits a second of the latency figure
+SOAK_STEPS: Final = 6  # memory is looked at this often
+
+
+def main() -> int:
+    """Run it all; answers the exit status."""
+    parser = argparse.ArgumentParser(prog="make bench", description=(__doc__ or "").split("\n")[0])
+    parser.add_argument("--seconds", type=float, default=4.0, help="of one cell (default: 4)")
+    parser.add_argument(
+        "--rounds", type=int, default=3, help="interleaved; median, least and most are shown (default: 3)"
+    )
+    parser.add_argument("--connections", type=int, nargs="+", default=[1, 16, 64])
+    parser.add_argument("--soak", type=float, default=0.0, metavar="SECONDS", help="then load at 64 connections")
+    parser.add_argument("--no-ledger", action="store_true")
+    parser.add_argument(
+        "--hold", action="store_true", help="after the figures keep loading, for a profiler; Ctrl-C ends it"
+    )
+    options = parser.parse_args()
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    log = FOLDER / "log"
+    with running("tests.load.upstream", log) as (upstream_port, _):
+        upstream = f"http://127.0.0.1:{upstream_port}"
+        with (
+            running("tests.load.proxy", log, upstream) as (proxy_port, proxy_pid),
+            running_stack(RUN / f"stack-{os.getpid()}", FANGATE_SESSION_PLATFORM_URL=upstream) as stack,
+        ):
+            sides = [
+                Side(name="direct", port=upstream_port, path=PATH),
+                Side(name="proxy", port=proxy_port, path=PATH, programs={"proxy": proxy_pid}),
+            ]
+            asyncio.run(_run(options, stack, sides))
+    return 0
+
+
+async def _organization(stack: Stack) -> Organization:
+    await stack.cli("billing", "plan", "set", "--plan", PLAN, *PLAN_SIZE)
+    return await stack.an_organization(plan=PLAN, provider="session")
+
+
+async def _run(options: argparse.Namespace, stack: Stack, sides: list[Side]) -> None:
+    organization = await _organization(stack)
+    sides = [*sides, fangate(stack, organization)]
+    cells: list[Cell] = []
+    async for cell in interleaved(
+        sides, connections=options.connections, rounds=options.rounds, seconds=options.seconds
+    ):
+        cells.append(cell)
+        print(  # noqa: T201
+            f"  {cell.side:8} {cell.connections:3} connections {cell.per_second:9,.0f}/s", file=sys.stderr, flush=True
+        )
+    report: dict[str, Any] = {"at": stamp(), "cells": [asdict(cell) for cell in cells]}
+    print_comparison(cells)
+    if not options.no_ledger:
+        hot = await post(stack, organization, records=LEDGER_RECORDS)
+        steady = await post(stack, organization, records=3 * LEDGER_RATE, rate=LEDGER_RATE)
+        print_ledger(hot, steady, LEDGER_RATE)
+        report["ledger"] = {"hot": asdict(hot), "steady": asdict(steady)}
+    if options.soak:
+        soak = [await measure(sides[-1], connections=64, seconds=options.soak / SOAK_STEPS) for _ in range(SOAK_STEPS)]
+        print_soak(soak)
+        report["soak"] = [asdict(cell) for cell in soak]
+    path = FOLDER / f"{report['at']}.json"
+    path.write_text(json.dumps(report, indent=1), encoding="utf-8")
+    draw(cells, path.with_suffix(".png"))
+    print(f"\nwritten: {path} and .png")  # noqa: T201
+    while options.hold:
+        await measure(sides[-1], connections=64, seconds=10.0)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

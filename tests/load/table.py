@@ -1,0 +1,78 @@
+"""The tables that a person reads."""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from statistics import median
+from typing import Final
+
+from tests.load.ledger import Posting
+from tests.load.sides import Cell
+
+OURS: Final = ("edge", "sessions", "billing")  # whose memory is promised
+
+
+def say(text: str = "") -> None:
+    """A line for the person at the terminal."""
+    print(text, flush=True)  # noqa: T201
+
+
+def grouped(cells: Iterable[Cell]) -> dict[tuple[int, str], list[Cell]]:
+    """The rounds of each load and side, in the order they came."""
+    found: dict[tuple[int, str], list[Cell]] = defaultdict(list)
+    for cell in cells:
+        found[cell.connections, cell.side].append(cell)
+    return found
+
+
+def middle(cells: Sequence[Cell], figure: Callable[[Cell], float]) -> float:
+    """The median of a figure over the rounds."""
+    return median(figure(cell) for cell in cells)
+
+
+def print_comparison(cells: Sequence[Cell]) -> None:
+    """Side by side per load, then what a request costs, by program."""
+    rounds = grouped(cells)
+    loads = [cell.load_average for cell in cells]
+    say(f"\nload average {min(loads):.1f} to {max(loads):.1f}; medians, in brackets least and most")
+    say("conns  side      requests/s                    ÷ proxy   p50 ms   p99 ms (least, most)   CPU s/1,000  ÷ proxy")
+    for (connections, side), own in sorted(rounds.items(), key=lambda item: item[0][0]):
+        floor = rounds.get((connections, "proxy"), own)
+        rate, cpu = middle(own, lambda cell: cell.per_second), middle(own, lambda cell: cell.cpu_ms_all)
+        rates = [cell.per_second for cell in own]
+        p99s = [cell.outcome.p99_ms for cell in own]
+        floor_cpu = middle(floor, lambda cell: cell.cpu_ms_all)
+        say(
+            f"{connections:5}  {side:8} {rate:9,.0f} ({min(rates):8,.0f}, {max(rates):8,.0f})"
+            f"   {rate / middle(floor, lambda cell: cell.per_second):7.2f}"
+            f"  {middle(own, lambda cell: cell.outcome.p50_ms):7.2f}"
+            f"  {middle(own, lambda cell: cell.outcome.p99_ms):7.1f} ({min(p99s):5.1f}, {max(p99s):5.1f})"
+            f"   {cpu:11.3f}  {cpu / floor_cpu if floor_cpu else 0:7.2f}"
+        )
+    busiest = max(connections for connections, _ in rounds)
+    ours = rounds[busiest, "fangate"]
+    say(f"\nfangate at {busiest} connections, by program: CPU s per 1,000 requests, resident MB")
+    for name in ours[0].cpu_ms:
+        cost = middle(ours, lambda cell, name=name: cell.cpu_ms[name])  # type: ignore[misc]
+        say(f"  {name:10} {cost:7.3f} {ours[-1].megabytes[name]:8.0f}")
+    say(f"  edge + sessions + billing: {_memory(ours[-1]):.0f} MB")
+
+
+def print_ledger(hot: Posting, steady: Posting, rate: int) -> None:
+    """The consumer's throughput and its latency."""
+    say(f"\nledger, one hot organization: {hot.per_second:,.0f} debits/s ({hot.records:,} in {hot.seconds:.2f} s)")
+    say(
+        f"post latency at {rate:,} debits/s: p50 {steady.p50_ms:.0f} ms, p99 {steady.p99_ms:.0f} ms (to the row's insert)"
+    )
+
+
+def print_soak(cells: Sequence[Cell]) -> None:
+    """Memory over time."""
+    say("\nsoak at 64 connections, step by step: requests/s, p99 ms, MB of edge + sessions + billing")
+    for cell in cells:
+        say(f"  {cell.per_second:9,.0f} {cell.outcome.p99_ms:8.1f} {_memory(cell):8.1f}")
+    first, last = _memory(cells[0]), _memory(cells[-1])
+    say(f"  growth after the first step: {100 * (last - first) / first:.1f} %")
+
+
+def _memory(cell: Cell) -> float:
+    return sum(cell.megabytes[name] for name in OURS)

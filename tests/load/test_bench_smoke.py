@@ -1,0 +1,70 @@
+"""The bench itself, in a few hundred requests: it measures what it says, and the money is right. No figure is judged."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.load.ledger import post
+from tests.load.plot import draw
+from tests.load.sides import PATH, Cell, Side, fangate, measure, running
+from tests.load.table import print_comparison, print_ledger, print_soak
+from tests.support.stack import Stack
+
+REQUESTS = 200
+RECORDS = 1_000
+CREDITS = 10_000
+
+
+@pytest.fixture(scope="module")
+def references(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Side]]:
+    """The bare upstream and the plain proxy before it."""
+    log = tmp_path_factory.mktemp("bench") / "log"
+    with running("tests.load.upstream", log) as (upstream_port, _):
+        with running("tests.load.proxy", log, f"http://127.0.0.1:{upstream_port}") as (proxy_port, proxy_pid):
+            yield [
+                Side(name="direct", port=upstream_port, path=PATH),
+                Side(name="proxy", port=proxy_port, path=PATH, programs={"proxy": proxy_pid}),
+            ]
+
+
+async def measured(side: Side) -> Cell:
+    cell = await measure(side, connections=8, requests=REQUESTS)
+    assert REQUESTS <= cell.outcome.answered < REQUESTS + 8
+    assert 0 < cell.outcome.p50_ms <= cell.outcome.p99_ms <= cell.outcome.max_ms
+    assert set(cell.cpu_ms) == set(cell.megabytes) == set(side.programs)
+    return cell
+
+
+async def test_the_bench_measures_all_sides_and_every_answer_is_paid(
+    references: list[Side], stack: Stack, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # given
+    organization = await stack.an_organization(credits=CREDITS)
+
+    # when
+    cells = [await measured(side) for side in (*references, fangate(stack, organization))]
+    print_comparison(cells)
+    print_soak(cells[-1:])
+    draw(cells, tmp_path / "bench.png")
+
+    # then
+    assert await stack.debits(organization, at_least=cells[-1].outcome.answered) == cells[-1].outcome.answered
+    shown = capsys.readouterr().out
+    assert all(name in shown for name in ("direct", "proxy", "fangate", "edge", "sessions", "rabbitmq"))
+    assert (tmp_path / "bench.png").read_bytes().startswith(b"\x89PNG")
+
+
+async def test_the_ledger_load_posts_every_record_once(stack: Stack, capsys: pytest.CaptureFixture[str]) -> None:
+    # given
+    organization = await stack.an_organization(credits=CREDITS)
+
+    # when
+    hot = await post(stack, organization, records=RECORDS)
+    steady = await post(stack, organization, records=RECORDS, rate=2_000)
+    print_ledger(hot, steady, 2_000)
+
+    # then
+    assert (hot.records, steady.records) == (RECORDS, RECORDS)
+    assert await stack.debits(organization, at_least=2 * RECORDS) == 2 * RECORDS
+    assert "debits/s" in capsys.readouterr().out
