@@ -1,6 +1,6 @@
 """Wires the edge together: every object once, by hand, in order."""
 
-import asyncio
+import contextlib
 
 from libs.common.bus.broadcast import Broadcast
 from libs.common.bus.bus import Bus
@@ -8,7 +8,7 @@ from libs.common.clock import SystemClock
 from libs.common.http.server import HttpServer
 from libs.common.peppers import PepperRing
 from libs.common.process import Process
-from libs.common.redis.client import Redis
+from libs.common.redis.client import Redis, RedisAway
 from libs.common.settings import SettingsError, load
 from services.edge.entry.broadcasts import BINDINGS, Broadcasts
 from services.edge.entry.http import Edge
@@ -35,9 +35,6 @@ from services.edge.usecases.proxy_call import ProxyCall
 BROADCASTS_AWAY_S_MAX = 5.0  # deaf for longer, the edge asks auth about every key
 PENDING_MAX = 1_024  # calls that wait for other services
 PENDING_PER_ORG_MAX = 256  # one organization cannot take all of them, and its refill still finds room beside 64 calls
-REDIS_CONNECTIONS = (
-    8  # one event loop cannot keep more of them busy; a burst waits its turn, and opens no crowd of cold ones
-)
 DRAIN_VOIDS_SECONDS = 2.0  # of the drain are kept for the voids of calls that were cut off
 
 
@@ -51,7 +48,7 @@ async def build(process: Process) -> None:
         raise SettingsError(f"FANGATE_KEY_PEPPERS or FANGATE_TRUSTED_PROXIES: {exc}") from None
     clock = SystemClock()
 
-    redis = await process.closing(Redis.create(settings.redis_url.reveal(), size_max=REDIS_CONNECTIONS))
+    redis = await process.closing(Redis.create(settings.redis_url.reveal()))
     bus = await process.closing(
         await Bus.connect(
             settings.amqp_url.reveal(), service="edge", reply=settings.bus_reply, pending_max=PENDING_MAX,
@@ -108,7 +105,10 @@ async def build(process: Process) -> None:
         proxies=proxies,
         require_https=settings.refuses_plain_http,
     )
-    await _warm(redis)
+    with contextlib.suppress(
+        RedisAway
+    ):  # connected before the first call needs it; the edge starts without it all the same
+        await redis.ping()
     server = await HttpServer.start(
         edge,
         on_bad_http=edge.bad_http,
@@ -120,8 +120,3 @@ async def build(process: Process) -> None:
     await process.closing(server)
     process.on_drain("http", server.close)
     process.on_drain("voids", usage.flush_voids)
-
-
-async def _warm(redis: Redis) -> None:
-    """Open the connections before the first calls need them. Redis may be away: the edge starts all the same."""
-    await asyncio.gather(*(redis.ping() for _ in range(REDIS_CONNECTIONS)), return_exceptions=True)

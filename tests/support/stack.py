@@ -72,7 +72,7 @@ class Stack:
     async def an_organization(
         self,
         *,
-        credits: int = 1_000,
+        credits: int = 1_000,  # noqa: A002
         plan: str | None = "",
         provider: str = "sandbox",
     ) -> Organization:
