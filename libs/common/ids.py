@@ -16,6 +16,8 @@ from typing import Final
 _COUNTER_BITS = 12
 _lock = threading.Lock()
 _last = (0, 0)  # (milliseconds, counter) of the newest id of this process
+_POOL_BYTES: Final = 4_096  # asked of the system at once: a system call for every id would cost more than the id
+_pool, _pool_at = b"", 0
 
 
 def uuid7() -> uuid.UUID:
@@ -25,14 +27,33 @@ def uuid7() -> uuid.UUID:
         ms = time.time_ns() // 1_000_000
         last_ms, counter = _last
         if ms > last_ms:
-            counter = int.from_bytes(os.urandom(2), "big") >> 5  # 11 random bits: room to count upwards
+            counter = int.from_bytes(_random(2), "big") >> 5  # 11 random bits: room to count upwards
         else:
             ms, counter = last_ms, counter + 1
             if counter >> _COUNTER_BITS:
                 ms, counter = ms + 1, 0
         _last = (ms, counter)
-    tail = int.from_bytes(os.urandom(8), "big") & ((1 << 62) - 1)
+        tail = int.from_bytes(_random(8), "big") & ((1 << 62) - 1)
     return uuid.UUID(int=ms << 80 | 7 << 76 | counter << 64 | 2 << 62 | tail)
+
+
+def _random(count: int) -> bytes:
+    """Bytes of the operating system's randomness, each used once. Only under the lock."""
+    global _pool, _pool_at  # noqa: PLW0603
+    if _pool_at + count > len(_pool):
+        _pool, _pool_at = os.urandom(_POOL_BYTES), 0
+    taken = _pool[_pool_at : _pool_at + count]
+    _pool_at += count
+    return taken
+
+
+def _forget_random() -> None:
+    global _pool  # noqa: PLW0603
+    _pool = b""
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_random)  # or parent and child would make the same ids
 
 
 def derived_id(ms: int, key: str) -> uuid.UUID:
