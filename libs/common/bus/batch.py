@@ -115,7 +115,7 @@ class BatchWorker:
         # Only now: all before the last one are either done or dead-lettered with a confirm.
         await fresh[-1].receipt.ack(up_to_here=True)
         for _, _, context in opened:
-            metrics.HANDLED.labels(self._consumer.queue, context.type, "done").inc()
+            metrics.handled(self._consumer.queue, context.type, "done").inc()
 
     async def _handle(self, opened: list[Opened]) -> None:
         error = await self._try(opened)

@@ -137,7 +137,7 @@ class Broadcast:
         except Exception:
             log.exception("a broadcast handler failed", type=delivery.type)
             outcome = "broken"
-        metrics.HANDLED.labels("broadcast", label_of(delivery), outcome).inc()
+        metrics.handled("broadcast", label_of(delivery), outcome).inc()
 
     def _entry(self, delivery: Delivery) -> MessageType:
         """All registered types pass, the sender check stands."""

@@ -136,7 +136,7 @@ class JobWorkers:
             finally:
                 self._in_hand_count -= 1
                 self._in_hand.dec()
-            metrics.HANDLED.labels(self._consumer.queue, label_of(delivery), outcome).inc()
+            metrics.handled(self._consumer.queue, label_of(delivery), outcome).inc()
 
     async def _pause(self, seconds: float) -> None:
         """Sleep, but not through a release: a drain must not wait for the brake."""

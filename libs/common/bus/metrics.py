@@ -1,5 +1,6 @@
 """The bus's metrics. Labels are names of types and queues, both of which are known in advance."""
 
+from functools import lru_cache
 from typing import Final
 
 from libs.common.telemetry.metrics import LATENCY_BUCKETS, Counter, Gauge, Histogram
@@ -25,3 +26,23 @@ BATCH_SIZE: Final = Histogram(
     "fangate_bus_batch_size", "Messages of one batch", ["queue"], buckets=(1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)
 )
 BATCH_SECONDS: Final = Histogram("fangate_bus_batch_seconds", "One batch's run", ["queue"], buckets=LATENCY_BUCKETS)
+
+CHILDREN_MAX: Final = 2_048  # kept bound: types, queues and outcomes are known in advance
+
+
+@lru_cache(maxsize=CHILDREN_MAX)
+def published(name: str, outcome: str) -> Counter:
+    """The bound child of `PUBLISHED`: looking it up by its labels costs five times the count itself."""
+    return PUBLISHED.labels(name, outcome)
+
+
+@lru_cache(maxsize=CHILDREN_MAX)
+def handled(queue: str, name: str, outcome: str) -> Counter:
+    """The bound child of `HANDLED`."""
+    return HANDLED.labels(queue, name, outcome)
+
+
+@lru_cache(maxsize=CHILDREN_MAX)
+def called(name: str, outcome: str) -> Counter:
+    """The bound child of `RPC`."""
+    return RPC.labels(name, outcome)

@@ -98,4 +98,4 @@ class BusPublisher:
             metrics.PUBLISH_SECONDS.observe(time.perf_counter() - started)
         finally:
             self._in_flight -= 1
-            metrics.PUBLISHED.labels(parcel.type, outcome).inc()
+            metrics.published(parcel.type, outcome).inc()

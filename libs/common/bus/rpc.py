@@ -136,7 +136,7 @@ class RpcClient:
             raise
         finally:
             self._forget(call_id, pending)
-            metrics.RPC.labels(entry.name, outcome).inc()
+            metrics.called(entry.name, outcome).inc()
 
     async def close(self) -> None:
         """Give up what is still under way."""

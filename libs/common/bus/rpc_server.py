@@ -256,7 +256,7 @@ class RpcServer:
             log.warning("an answer was lost", type=name, error=repr(exc))
 
     def _count(self, name: str, outcome: str) -> None:
-        metrics.HANDLED.labels(self._consumer.queue, name, outcome).inc()
+        metrics.handled(self._consumer.queue, name, outcome).inc()
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)
