@@ -5,7 +5,7 @@ from typing import Final
 
 import msgspec
 
-from libs.common.contracts import auth, billing, edge, sessions, takedowns
+from libs.common.contracts import auth, billing, edge, models, sessions, takedowns
 from libs.common.contracts.envelope import Kind, Message
 
 
@@ -102,6 +102,17 @@ REGISTRY: Final = Registry(
         _event("edge.usage.recorded.v1", edge.UsageRecorded, sharded=True),
         _event("edge.usage.voided.v1", edge.UsageVoided, sharded=True),
         _rpc("sessions.rpc.proxy.v1", sessions.Proxy, sessions.Proxied, framed=True, body_bytes_max=8 << 20),
+        _rpc("sessions.rpc.model.create.v1", models.CreateModel, models.ModelAnswer),
+        _rpc("sessions.rpc.model.list.v1", models.ListModels, models.ModelPage),
+        _rpc("sessions.rpc.model.get.v1", models.GetModel, models.ModelShown),
+        _rpc("sessions.rpc.model.update.v1", models.UpdateModel, models.ModelAnswer),
+        _rpc("sessions.rpc.model.delete.v1", models.DeleteModel, models.ModelAnswer),
+        _rpc("sessions.rpc.model.reconnect.v1", models.ReconnectModel, models.ModelAnswer),
+        _rpc("sessions.rpc.model.disconnect.v1", models.DisconnectModel, models.ModelAnswer),
+        _rpc("sessions.rpc.model.submit_code.v1", models.SubmitCode, models.ModelAnswer),
+        _rpc("sessions.rpc.form_key.get.v1", models.GetFormKey, models.FormKey),
+        _rpc("sessions.rpc.link.get.v1", models.GetLink, models.LinkShown),
+        _rpc("sessions.rpc.link.use.v1", models.UseLink, models.LinkShown),
         _job("sessions.job.connect.v1", sessions.ConnectModel, "sessions"),
         _job("sessions.job.refresh.v1", sessions.RefreshModel, "sessions"),
         _event("sessions.model.connected.v1", sessions.ModelConnected),
@@ -110,6 +121,7 @@ REGISTRY: Final = Registry(
         _event("sessions.model.sync_lost.v1", sessions.ModelSyncLost),
         _event("sessions.model.reconnected.v1", sessions.ModelReconnected),
         _event("sessions.model.disconnected.v1", sessions.ModelDisconnected),
+        _event("sessions.model.deleted.v1", sessions.ModelDeleted),
         _event("takedowns.batch.debited.v1", takedowns.BatchDebited, sharded=True),
         _event("takedowns.batch.refunded.v1", takedowns.BatchRefunded, sharded=True),
     )

@@ -1,4 +1,4 @@
-"""Messages that `sessions` owns: the call to a platform, and the life of a model."""
+"""Messages that `sessions` owns: the call to a platform, and the life of a model. What users ask of their models: `models.py`."""
 
 import uuid
 from typing import Final
@@ -50,6 +50,7 @@ class RefreshModel(Message, frozen=True, kw_only=True):
 
     org_id: uuid.UUID
     model_id: uuid.UUID
+    session_number: int | None = None  # the session that is to be replaced: if it was meanwhile, nothing is left to do
 
 
 class _ModelEvent(Message, frozen=True, kw_only=True):
@@ -82,3 +83,7 @@ class ModelReconnected(_ModelEvent, frozen=True, kw_only=True):
 
 class ModelDisconnected(_ModelEvent, frozen=True, kw_only=True):
     """The user ended the connection."""
+
+
+class ModelDeleted(_ModelEvent, frozen=True, kw_only=True):
+    """The user removed the model; its secrets are wiped and it answers 404 from now on."""
