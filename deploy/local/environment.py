@@ -59,6 +59,7 @@ class Environment:
     redis_prefix: str
     key_peppers: str
     vault_keys: str
+    form_keys: str
     port: int
     sandbox_port: int
     admin_ports: Mapping[str, int]
@@ -70,6 +71,11 @@ class Environment:
     @property
     def sandbox_url(self) -> str:
         return f"http://127.0.0.1:{self.sandbox_port}"
+
+    @property
+    def session_platform_url(self) -> str:
+        """The platform behind provider `session`: a person's own, else the sandbox, so that links can be tried out."""
+        return os.environ.get("FANGATE_SESSION_PLATFORM_URL", self.sandbox_url)
 
     def admin_url(self, instance: str) -> str:
         return f"http://127.0.0.1:{self.admin_ports[instance]}"
@@ -98,7 +104,12 @@ class Environment:
         if service in {"edge", "auth"}:
             settings["FANGATE_KEY_PEPPERS"] = self.key_peppers
         if service == "sessions":
-            settings |= {"FANGATE_VAULT_KEYS": self.vault_keys, "FANGATE_SANDBOX_URL": self.sandbox_url}
+            settings |= {
+                "FANGATE_VAULT_KEYS": self.vault_keys,
+                "FANGATE_FORM_KEYS": self.form_keys,
+                "FANGATE_SANDBOX_URL": self.sandbox_url,
+                "FANGATE_SESSION_PLATFORM_URL": self.session_platform_url,
+            }
         if service in {"edge", "sandbox"}:
             port = self.port if service == "edge" else self.sandbox_port
             settings |= {f"FANGATE_PORT_{service.upper()}": str(port), "FANGATE_HOST": "127.0.0.1"}
@@ -124,7 +135,9 @@ class Environment:
             "FANGATE_REDIS_PREFIX": self.redis_prefix,
             "FANGATE_KEY_PEPPERS": self.key_peppers,
             "FANGATE_VAULT_KEYS": self.vault_keys,
+            "FANGATE_FORM_KEYS": self.form_keys,
             "FANGATE_SANDBOX_URL": self.sandbox_url,
+            "FANGATE_SESSION_PLATFORM_URL": self.session_platform_url,
             "FANGATE_PORT_EDGE": str(self.port),
             "FANGATE_PORT_SANDBOX": str(self.sandbox_port),
             **{f"FANGATE_ADMIN_PORT_{name.upper()}": str(self.admin_ports[name]) for name in SERVICES},

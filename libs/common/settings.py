@@ -18,9 +18,10 @@ SERVICES: Final = ("edge", "auth", "billing", "sessions", "takedowns", "migrate"
 # Every setting there is. A service's struct picks from these; `docs/operations.md` describes each.
 KNOWN: Final = frozenset(
     {
-        "ADMIN_HOST", "ADMIN_PORT", "AMQP_URL", "BUS_REPLY", "DRAIN_SECONDS", "ENV", "HOST", "KEY_PEPPERS",
-        "LEASE_FINALISE", "LOG_LEVEL", "PAST_DUE_GRACE_HOURS", "PORT", "POSTGRES_DSN", "REDIS_PREFIX", "REDIS_URL",
-        "REPLICAS_EDGE", "REQUEST_FENCE_SECONDS", "REQUIRE_HTTPS", "SANDBOX_URL", "SESSION_PLATFORM_PATHS",
+        "ADMIN_HOST", "ADMIN_PORT", "AMQP_URL", "BUS_REPLY", "DRAIN_SECONDS", "ENV", "FORM_KEYS", "HOST",
+        "KEY_PEPPERS", "LEASE_FINALISE", "LOG_LEVEL", "MODEL_CALLS_BURST", "MODEL_CALLS_PER_MINUTE",
+        "PAST_DUE_GRACE_HOURS", "PORT", "POSTGRES_DSN", "REDIS_PREFIX", "REDIS_URL", "REPLICAS_EDGE",
+        "REQUEST_FENCE_SECONDS", "REQUIRE_HTTPS", "SANDBOX_CALLS_PER_MINUTE", "SANDBOX_URL", "SESSION_PLATFORM_PATHS",
         "SESSION_PLATFORM_URL", "TRUSTED_PROXIES", "UPSTREAM_TIMEOUT_SECONDS", "VAULT_KEYS",
         # of the launcher and the demo, met when a service is started by hand from `.run/env`
         "ADMIN_URLS", "API_KEY", "BASE_URL", "EDGE_PROCESSES", "LIMITED_API_KEY", "MANAGEMENT_URL", "MODEL_ACCOUNT", "MODEL_ID",

@@ -14,28 +14,42 @@ from libs.common.db.tx import keep_inbox
 from libs.common.errors import Unavailable
 from libs.common.http.client import HttpClient
 from libs.common.process import Process
+from libs.common.sealing import FormKeys
 from libs.common.settings import load
-from libs.common.telemetry.metrics import Counter
+from libs.common.telemetry.metrics import LATENCY_BUCKETS, Counter, Histogram
+from services.sessions.domain.pace import Rate
 from services.sessions.domain.ports import Provider
 from services.sessions.entry.consumers import consumers
 from services.sessions.entry.timers import timers
 from services.sessions.gateways.providers.session import SessionProvider
+from services.sessions.sandbox.signin import PASSWORD as SANDBOX_PASSWORD
 from services.sessions.settings import SessionsSettings
 from services.sessions.store.model_cache import CachedModels
 from services.sessions.store.postgres import PostgresModels, PostgresSweepings
 from services.sessions.store.sealed import SealedRows
 from services.sessions.store.upstream_calls import PostgresUpstreamCalls
+from services.sessions.store.views import PostgresModelViews
 from services.sessions.usecases import UseCases
 from services.sessions.usecases.connect_model import AskConnect, ConnectModel
+from services.sessions.usecases.connect_now import ConnectNow
+from services.sessions.usecases.create_model import CreateModel
+from services.sessions.usecases.delete_model import DeleteModel
 from services.sessions.usecases.disconnect_model import DisconnectModel
+from services.sessions.usecases.manage_model import ManageModel
+from services.sessions.usecases.pace_calls import PaceCalls
 from services.sessions.usecases.proxy_call import ProxyCall
 from services.sessions.usecases.refresh_model import RefreshModel
 from services.sessions.usecases.refresh_session import RefreshSession
+from services.sessions.usecases.use_link import UseLink
 
 SERVICE = "sessions"
 ANSWER_BYTES_MAX = (8 << 20) - (16 << 10)  # of a platform: with its head it must fit an rpc reply of 8 MiB
 CONNECTIONS_MAX = 20  # to Postgres: held models take up to two each, calls and timers share the rest
 
+CALLS_PACED = Counter("fangate_model_pacing_total", "Calls to paced platform accounts by their turn", ["outcome"])
+PACE_SECONDS = Histogram(
+    "fangate_model_pacing_wait_seconds", "How long calls waited for their turn", buckets=LATENCY_BUCKETS
+)
 SESSION_REFRESHES = Counter("fangate_session_refresh_total", "Refreshes of sessions", ["outcome"])
 
 
@@ -47,12 +61,13 @@ class Stores:
     cache: CachedModels
     calls: PostgresUpstreamCalls
     sweepings: PostgresSweepings
+    views: PostgresModelViews
 
 
 async def build(process: Process) -> None:
     """Wire the service into `process`."""
     settings = load(SessionsSettings, service=SERVICE)
-    vault, platforms = settings.vault(), settings.platforms()
+    vault, platforms, forms = settings.vault(), settings.platforms(), settings.forms()
     dsn = settings.postgres_dsn.reveal()
     db = await process.closing(await Database.connect(dsn, schema=SERVICE, name=SERVICE, size_max=CONNECTIONS_MAX))
     http = await process.closing(await HttpClient.open(body_bytes_max=ANSWER_BYTES_MAX))
@@ -66,7 +81,10 @@ async def build(process: Process) -> None:
         name: SessionProvider(http, name=name, url=url, dialect=dialect, clock=clock)
         for name, (url, dialect) in platforms.items()
     }
-    do = use_cases(on, providers, clock, upstream_timeout_ms=int(1000 * settings.upstream_timeout_seconds))
+    do = use_cases(
+        on, providers, clock, upstream_timeout_ms=int(1000 * settings.upstream_timeout_seconds), forms=forms,
+        paces=settings.paces(),
+    )  # fmt: skip
 
     async def schema() -> None:
         if not await schema_is_current(db, SERVICE):
@@ -92,6 +110,8 @@ async def build(process: Process) -> None:
         close_old_calls=on.calls.close_old_calls,
         look=on.cache.look,
         count_states=on.models.count_states,
+        count_overdue=on.sweepings.count_overdue,
+        drop_old_links=on.sweepings.drop_old_links,
         keep_inbox=keep_days,
     ):
         process.start(timer.name, timer.run())
@@ -109,24 +129,45 @@ def stores(db: Database, outbox: Outbox, sealed: SealedRows, clock: Clock) -> St
         cache=CachedModels(models, clock),
         calls=PostgresUpstreamCalls(db),
         sweepings=PostgresSweepings(db, outbox),
+        views=PostgresModelViews(db),
     )
 
 
-def use_cases(on: Stores, providers: Mapping[str, Provider], clock: Clock, *, upstream_timeout_ms: int) -> UseCases:
+def use_cases(
+    on: Stores,
+    providers: Mapping[str, Provider],
+    clock: Clock,
+    *,
+    upstream_timeout_ms: int,
+    forms: FormKeys,
+    paces: Mapping[str, Rate],
+) -> UseCases:
     """Every use case on these ports."""
     chance = random.random
 
     def count(outcome: str) -> None:
         SESSION_REFRESHES.labels(outcome).inc()
 
+    def count_paced(outcome: str) -> None:
+        CALLS_PACED.labels(outcome).inc()
+
     refresh = RefreshSession(
         store=on.models, models=on.cache, providers=providers, clock=clock, chance=chance, count=count
     )
+    pace = PaceCalls(paces, clock=clock, count=count_paced, observe_wait=PACE_SECONDS.observe)
+    connect = ConnectModel(on.models, on.cache, providers, clock, chance)
+    connect_now = ConnectNow(connect)
+    disconnect = DisconnectModel(on.models, on.cache, providers)
+    delete = DeleteModel(on.models, on.cache, providers)
     return UseCases(
         ask_connect=AskConnect(on.models),
-        connect_model=ConnectModel(on.models, on.cache, providers, clock, chance),
-        disconnect_model=DisconnectModel(on.models, on.cache, providers),
-        proxy_call=ProxyCall(on.cache, on.calls, providers, refresh, clock, upstream_timeout_ms),
+        connect_model=connect,
+        create_model=CreateModel(on.models, on.views, connect_now, clock, providers.keys(), SANDBOX_PASSWORD),
+        delete_model=delete,
+        disconnect_model=disconnect,
+        manage_model=ManageModel(on.models, on.views, refresh, connect_now, disconnect, delete, clock, forms),
+        proxy_call=ProxyCall(on.cache, on.calls, providers, refresh, clock, upstream_timeout_ms, pace),
         refresh_model=RefreshModel(on.cache, refresh),
         refresh_session=refresh,
+        use_link=UseLink(on.models, on.views, connect_now, clock, forms),
     )

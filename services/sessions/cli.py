@@ -89,7 +89,9 @@ async def _run(settings: SessionsSettings, arguments: argparse.Namespace) -> Ans
 
         on = stores(db, outbox, sealed, clock)
         timeout_ms = int(1000 * settings.upstream_timeout_seconds)
-        do = use_cases(on, providers, clock, upstream_timeout_ms=timeout_ms)
+        do = use_cases(
+            on, providers, clock, upstream_timeout_ms=timeout_ms, forms=settings.forms(), paces=settings.paces()
+        )
         command: Command = arguments.command
         answer = await command(Desk(do, on, frozenset(providers), announce), arguments)
         await announce()

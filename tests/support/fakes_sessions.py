@@ -11,7 +11,8 @@ from libs.common.contracts.envelope import Message
 from libs.common.ids import uuid7
 from services.sessions.domain.account import Holder
 from services.sessions.domain.credentials import Credentials, Pending, Session
-from services.sessions.domain.errors import OutcomeUnknown
+from services.sessions.domain.errors import LabelTaken, OutcomeUnknown
+from services.sessions.domain.link import ATTEMPTS_MAX, Link
 from services.sessions.domain.model import Change, InvalidChange, Model, State, changed, event_of
 from services.sessions.domain.ports import CodeAsked, Contents, Live, SignedIn
 from services.sessions.domain.upstream_call import Outcome, Recorded, UpstreamAnswer, UpstreamRequest
@@ -60,6 +61,9 @@ class FakeStore:
     taken: set[str] = field(default_factory=set)
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     remembered: list[Live] = field(default_factory=list)
+    link: Link | None = None
+    attempts: int = 0
+    is_link_used: bool = False
 
     @property
     def model(self) -> Model:
@@ -100,9 +104,27 @@ class FakeStore:
         model = self.contents.model
         return model if (model.org_id, model.provider, model.label) == (org_id, provider, label) else None
 
-    async def create(self, model: Model, credentials: Credentials, pending: Pending | None, job: Message) -> None:
+    async def create(
+        self,
+        model: Model,
+        credentials: Credentials | None,
+        pending: Pending | None,
+        job: Message | None,
+        link: Link | None = None,
+    ) -> None:
+        known = self.contents.model
+        if (known.org_id, known.provider, known.label) == (model.org_id, model.provider, model.label):
+            raise LabelTaken
         self.contents = Contents(model, credentials, None, pending)
-        self.jobs.append(job)
+        self.link, self.attempts, self.is_link_used = link, 0, False
+        self.jobs += [job] if job is not None else []
+
+    async def rename(self, org_id: uuid.UUID, model_id: uuid.UUID, label: str) -> bool:
+        model = self.contents.model
+        is_it = (model.org_id, model.model_id) == (org_id, model_id)
+        if is_it:
+            self.contents = replace(self.contents, model=replace(model, label=label))
+        return is_it
 
 
 @dataclass
@@ -143,6 +165,20 @@ class FakeHeld:
 
     async def nudge(self, job: Message) -> None:
         self.store.jobs.append(job)
+
+    async def replace_links(self, _model: Model, link: Link | None) -> None:
+        self.store.link, self.store.attempts, self.store.is_link_used = link, 0, False
+
+    async def use_links(self, _model: Model) -> None:
+        self.store.is_link_used = True
+
+    async def take_attempt(self, digest: bytes, now: datetime) -> bool:
+        link = self.store.link
+        is_open = link is not None and link.digest == digest and link.expires_at > now and not self.store.is_link_used
+        if not is_open or self.store.attempts >= ATTEMPTS_MAX:
+            return False
+        self.store.attempts += 1
+        return True
 
 
 def a_store(model: Model | None = None, **changes: object) -> FakeStore:
@@ -223,3 +259,20 @@ class FakeCalls:
         if self.is_away_at_finish is not None:
             raise self.is_away_at_finish
         self.rows[call_id] = Recorded(call_id, outcome, body)
+
+
+@dataclass
+class FakePace:
+    """`Pace`: lets all pass, or raises; `patience` notes what callers would have waited."""
+
+    refusal: Exception | None = None
+    patience: list[int] = field(default_factory=list)
+    held_off: list[int] = field(default_factory=list)
+
+    async def wait(self, _model: Model, *, patience_ms: int) -> None:
+        self.patience.append(patience_ms)
+        if self.refusal is not None:
+            raise self.refusal
+
+    def hold_off(self, _model: Model, seconds: int) -> None:
+        self.held_off.append(seconds)

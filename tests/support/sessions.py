@@ -16,9 +16,11 @@ from libs.common.db.pool import Database
 from libs.common.db.relay import Relay
 from libs.common.http.client import HttpClient
 from libs.common.ids import uuid7
+from libs.common.sealing import FormKeys
 from services.sessions.app import Stores, stores, use_cases
 from services.sessions.domain.credentials import Credentials
 from services.sessions.domain.model import Model, State
+from services.sessions.domain.pace import Rate
 from services.sessions.domain.vault import Vault
 from services.sessions.entry.consumers import consumers
 from services.sessions.gateways.providers.dialect import Dialect
@@ -30,6 +32,7 @@ from tests.support.sandbox import DEMO_EMAIL, Sandbox
 from tests.support.servers import TestBroker, TestDatabase
 
 RING = f"k1:{'11' * 32}"
+FORM_KEYS = f"f1:{'22' * 32}"
 CALL_SECONDS = 10.0
 
 
@@ -102,7 +105,12 @@ class Sessions:
 
 @contextlib.asynccontextmanager
 async def running_sessions(
-    database: TestDatabase, broker: TestBroker, sandbox: Sandbox, *, upstream_timeout_ms: int = 5_000
+    database: TestDatabase,
+    broker: TestBroker,
+    sandbox: Sandbox,
+    *,
+    upstream_timeout_ms: int = 5_000,
+    paces: dict[str, Rate] | None = None,
 ) -> AsyncIterator[Sessions]:
     """The service, consuming; without its timers, which tests turn by hand."""
     async with contextlib.AsyncExitStack() as stack:
@@ -116,7 +124,13 @@ async def running_sessions(
         stack.push_async_callback(edge.close)
         clock, outbox = SystemClock(), Outbox()
         on = stores(db, outbox, SealedRows(Vault.parse(RING)), clock)
-        provider = SessionProvider(http, name="sandbox", url=sandbox.url, dialect=Dialect(), clock=clock)
-        do = use_cases(on, {"sandbox": provider}, clock, upstream_timeout_ms=upstream_timeout_ms)
+        providers = {  # a platform of its own kind for each, the same to talk to
+            name: SessionProvider(http, name=name, url=sandbox.url, dialect=Dialect(), clock=clock)
+            for name in ("sandbox", "session")
+        }
+        do = use_cases(
+            on, providers, clock, upstream_timeout_ms=upstream_timeout_ms, forms=FormKeys.parse(FORM_KEYS),
+            paces=paces or {},
+        )  # fmt: skip
         await bus.start(consumers(do))
         yield Sessions(db, bus, edge, on, do, Relay(db, bus.publisher, outbox), sandbox)

@@ -12,7 +12,7 @@ from typing import Any
 
 from tests.support.sandbox import Sandbox
 from tests.support.servers import TestBroker, TestDatabase
-from tests.support.sessions import RING
+from tests.support.sessions import FORM_KEYS, RING
 
 START_SECONDS = 30.0
 
@@ -25,6 +25,7 @@ def environment(database: TestDatabase, broker: TestBroker, sandbox: Sandbox) ->
         "FANGATE_POSTGRES_DSN": database.dsn("sessions"),
         "FANGATE_AMQP_URL": broker.url("sessions"),
         "FANGATE_VAULT_KEYS": RING,
+        "FANGATE_FORM_KEYS": FORM_KEYS,
         "FANGATE_SANDBOX_URL": sandbox.url,
     }
 

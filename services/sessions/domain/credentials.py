@@ -28,3 +28,4 @@ class Pending(_Hidden, frozen=True, kw_only=True):
 
     challenge: str = ""
     code: str = ""
+    refusals: int = 0  # codes that the platform refused for this challenge

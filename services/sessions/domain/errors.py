@@ -3,7 +3,7 @@
 First what a caller is told, then what the platform did to us (`gateways/` raises it, use cases turn it into the former).
 """
 
-from libs.common.errors import DeadlinePassed, FangateError
+from libs.common.errors import DeadlinePassed, FangateError, Unavailable
 
 
 class ModelNotFound(FangateError):
@@ -57,6 +57,43 @@ class OutcomeUnknown(FangateError):
 
     code = "OUTCOME_UNKNOWN"
     status_hint = 504
+
+
+class LinkGone(FangateError):
+    """The link does not work, or not any more: ask for a new one."""
+
+    code = "LINK_GONE"
+    status_hint = 404
+
+
+class FormKeyUnknown(FangateError):
+    """The form was sealed to a key that is no longer used: fetch the newest one."""
+
+    code = "FORM_KEY_UNKNOWN"
+    status_hint = 503
+
+
+class NotPossible(FangateError):
+    """Not possible in the model's present state."""
+
+    code = "CONFLICT"
+    status_hint = 409
+
+
+class LabelTaken(FangateError):
+    """Another model of the organization has this label."""
+
+    code = "CONFLICT"
+    status_hint = 409
+
+
+class Paced(Unavailable):
+    """The model is called faster than its platform bears: wait."""
+
+    def __init__(self, retry_after_s: int) -> None:
+        super().__init__(retry_after_s=retry_after_s, detail="paced")
+        self.public = "The model is called faster than its platform bears: wait"
+        self.fields["retry_after_s"] = retry_after_s
 
 
 class AccountTaken(FangateError):

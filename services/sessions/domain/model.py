@@ -8,6 +8,7 @@ from typing import Final
 
 from libs.common.contracts import sessions
 from libs.common.contracts.envelope import Message
+from services.sessions.domain.errors import InvalidRequest
 
 
 class State(enum.StrEnum):
@@ -87,6 +88,17 @@ class Model:
     was_connected: bool = False
 
 
+LABEL_LENGTH_MAX: Final = 100
+
+
+def checked_label(label: str) -> str:
+    """`label` without space around it. Raises InvalidRequest for one that is empty, too long or not printable."""
+    label = label.strip()
+    if not 1 <= len(label) <= LABEL_LENGTH_MAX or not label.isprintable():
+        raise InvalidRequest(f"label: 1 to {LABEL_LENGTH_MAX} printable characters are expected")
+    return label
+
+
 def changed(model: Model, change: Change, *, reason: str = "") -> Model:
     """The model after `change`, one version later. Raises InvalidChange."""
     state = _AFTER.get((model.state, change))
@@ -143,6 +155,8 @@ def event_of(before: Model, after: Model) -> Message | None:
             kind = sessions.ModelSyncLost
         case State.DISCONNECTED:
             kind = sessions.ModelDisconnected
+        case State.DELETED:
+            kind = sessions.ModelDeleted
     if kind is None:
         return None
     return kind(

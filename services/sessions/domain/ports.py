@@ -8,8 +8,10 @@ from datetime import datetime
 from typing import Protocol
 
 from libs.common.contracts.envelope import Message
+from libs.common.contracts.models import ModelShown
 from services.sessions.domain.account import Holder
 from services.sessions.domain.credentials import Credentials, Pending, Session
+from services.sessions.domain.link import Link, LinkView
 from services.sessions.domain.model import Model
 from services.sessions.domain.upstream_call import Outcome, Recorded, UpstreamAnswer, UpstreamRequest
 
@@ -123,6 +125,18 @@ class HeldModel(Protocol):
         """Enqueue a job with this change."""
         ...
 
+    async def replace_links(self, model: Model, link: Link | None) -> None:
+        """`link` is from now on the model's only one; None = it has none."""
+        ...
+
+    async def use_links(self, model: Model) -> None:
+        """The model was connected: its links are used."""
+        ...
+
+    async def take_attempt(self, digest: bytes, now: datetime) -> bool:
+        """Count a form of the link. False = the link is used, expired, or was tried `ATTEMPTS_MAX` times."""
+        ...
+
 
 class ModelStore(Protocol):
     """The truth about models."""
@@ -139,8 +153,49 @@ class ModelStore(Protocol):
         """The organization's model of this name."""
         ...
 
-    async def create(self, model: Model, credentials: Credentials, pending: Pending | None, job: Message) -> None:
-        """Write a new model, its sealed credentials and its first job, all or nothing."""
+    async def create(
+        self,
+        model: Model,
+        credentials: Credentials | None,
+        pending: Pending | None,
+        job: Message | None,
+        link: Link | None = None,
+    ) -> None:
+        """Write a new model, its sealed credentials and its first job, or its link, all or nothing. Raises LabelTaken."""
+        ...
+
+    async def rename(self, org_id: uuid.UUID, model_id: uuid.UUID, label: str) -> bool:
+        """Give the model another label. False = no such model. Raises LabelTaken."""
+        ...
+
+
+class ModelViews(Protocol):
+    """Models as their users see them, from the truth. `provider` empty = any."""
+
+    async def show(self, org_id: uuid.UUID, model_id: uuid.UUID, *, provider: str = "") -> ModelShown | None:
+        """The model, if it is the organization's and of the provider."""
+        ...
+
+    async def page(
+        self, org_id: uuid.UUID, *, limit: int, after: uuid.UUID | None, provider: str = ""
+    ) -> list[ModelShown]:
+        """At most `limit` models, newest first, from below the id `after`."""
+        ...
+
+    async def find_link(self, digest: bytes, now: datetime) -> LinkView | None:
+        """The link with this digest, unless it expired before `now` or its model is gone."""
+        ...
+
+
+class Pace(Protocol):
+    """How fast a model's platform account may be called."""
+
+    async def wait(self, model: Model, *, patience_ms: int) -> None:
+        """Return when it is the caller's turn. Raises Paced at once when that would take longer than `patience_ms`."""
+        ...
+
+    def hold_off(self, model: Model, seconds: int) -> None:
+        """The platform asked for a pause."""
         ...
 
 

@@ -10,6 +10,7 @@ from services.sessions.domain.model import State
 MODELS = Gauge("fangate_models", "Models by state", ["state"])
 CALLS_UNKNOWN = Counter("fangate_upstream_calls_unknown_total", "Fenced calls whose outcome nobody will ever know")
 REFRESHES_ENQUEUED = Counter("fangate_session_refreshes_due_total", "Refreshes enqueued because they were due")
+REFRESHES_OVERDUE = Gauge("fangate_session_refreshes_overdue", "Sessions that should have been renewed a minute ago")
 MODELS_NUDGED = Counter("fangate_models_nudged_total", "Models that had not moved for ten minutes and got a new job")
 
 DUE_SECONDS: Final = 1.0
@@ -26,6 +27,8 @@ def timers(
     close_old_calls: Callable[[], Awaitable[Sequence[int]]],
     look: Callable[[], Awaitable[None]],
     count_states: Callable[[], Awaitable[Mapping[str, int]]],
+    count_overdue: Callable[[], Awaitable[int]],
+    drop_old_links: Callable[[], Awaitable[None]],
     keep_inbox: Callable[[], Awaitable[None]],
 ) -> list[Timer]:
     """All timers of the service. What they do is safe in any number of processes at once."""
@@ -44,6 +47,7 @@ def timers(
         counts = await count_states()
         for state in State:
             MODELS.labels(state).set(counts.get(state, 0))
+        REFRESHES_OVERDUE.set(await count_overdue())
 
     return [
         Timer("refresh due sessions", DUE_SECONDS, refresh_due),
@@ -51,5 +55,6 @@ def timers(
         Timer("nudge stuck models", SWEEP_SECONDS, nudge),
         Timer("close old calls", SWEEP_SECONDS, close_calls),
         Timer("count models", COUNT_SECONDS, count_models),
+        Timer("drop old links", INBOX_SECONDS, drop_old_links),
         Timer("keep inbox", INBOX_SECONDS, keep_inbox),
     ]

@@ -5,6 +5,7 @@ import contextlib
 import uuid
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
+from datetime import datetime
 from typing import Final
 
 from libs.common.contracts.envelope import Message
@@ -16,7 +17,8 @@ from libs.common.db.queries import load_queries
 from libs.common.db.tx import accept_once
 from services.sessions.domain.account import Holder
 from services.sessions.domain.credentials import Credentials, Pending, Session
-from services.sessions.domain.errors import AccountTaken
+from services.sessions.domain.errors import AccountTaken, LabelTaken
+from services.sessions.domain.link import ATTEMPTS_MAX, Link
 from services.sessions.domain.model import Change, InvalidChange, Model, State, changed, event_of
 from services.sessions.domain.ports import Contents, Live
 from services.sessions.store.sealed import SealedRows
@@ -27,6 +29,8 @@ HELD_MAX: Final = 8  # models held at one time by this process: each holds a con
 DUE_ROWS: Final = 50  # per look
 CLAIM_SECONDS: Final = 300
 STUCK_SECONDS: Final = 600
+OVERDUE_SECONDS: Final = 60
+LINKS_KEPT_SECONDS: Final = 86_400
 
 
 class PostgresModels:
@@ -68,15 +72,34 @@ class PostgresModels:
         row = await self._db.fetchrow(QUERIES.find_labelled, org_id, provider, label)
         return None if row is None else _model(row)
 
-    async def create(self, model: Model, credentials: Credentials, pending: Pending | None, job: Message) -> None:
+    async def create(
+        self,
+        model: Model,
+        credentials: Credentials | None,
+        pending: Pending | None,
+        job: Message | None,
+        link: Link | None = None,
+    ) -> None:
         async with self._db.transaction() as tx:
-            await tx.execute(
-                QUERIES.create_model, model.model_id, model.org_id, model.provider, model.label, str(model.state)
-            )
+            try:
+                await tx.execute(
+                    QUERIES.create_model, model.model_id, model.org_id, model.provider, model.label, str(model.state)
+                )
+            except UniqueViolation as exc:
+                raise LabelTaken(detail=exc.constraint) from exc
             held = PostgresHeld(tx, self._outbox, self._sealed, model.org_id, model.model_id)
             await held.keep_credentials(model, credentials)
             await held.keep_pending(model, pending)
-            await held.nudge(job)
+            if link is not None:
+                await held.replace_links(model, link)
+            if job is not None:
+                await held.nudge(job)
+
+    async def rename(self, org_id: uuid.UUID, model_id: uuid.UUID, label: str) -> bool:
+        try:
+            return await self._db.fetchval(QUERIES.rename_model, model_id, org_id, label) is not None
+        except UniqueViolation as exc:
+            raise LabelTaken(detail=exc.constraint) from exc
 
     async def models_of(self, org_id: uuid.UUID) -> list[Model]:
         """All models of an organization, oldest first."""
@@ -147,6 +170,17 @@ class PostgresHeld:
     async def nudge(self, job: Message) -> None:
         await self._outbox.add(self._tx, job, org_id=self._org_id, cause=self._cause)
 
+    async def replace_links(self, model: Model, link: Link | None) -> None:
+        await self._tx.execute(QUERIES.drop_links, model.model_id, model.org_id)
+        if link is not None:
+            await self._tx.execute(QUERIES.add_link, link.digest, link.org_id, link.model_id, link.expires_at)
+
+    async def use_links(self, model: Model) -> None:
+        await self._tx.execute(QUERIES.use_links, model.model_id, model.org_id)
+
+    async def take_attempt(self, digest: bytes, now: datetime) -> bool:
+        return await self._tx.fetchval(QUERIES.take_attempt, digest, now, ATTEMPTS_MAX) is not None
+
 
 class PostgresSweepings:
     """What timers do to many models at once."""
@@ -160,8 +194,20 @@ class PostgresSweepings:
         async with self._db.transaction() as tx:
             rows = await tx.fetch(QUERIES.claim_due, DUE_ROWS, float(CLAIM_SECONDS))
             return await self._enqueue(
-                tx, [RefreshModel(org_id=row["org_id"], model_id=row["model_id"]) for row in rows]
+                tx,
+                [
+                    RefreshModel(org_id=row["org_id"], model_id=row["model_id"], session_number=row["session_number"])
+                    for row in rows
+                ],
             )
+
+    async def count_overdue(self) -> int:
+        """Sessions that should have been renewed a minute ago: the refreshers do not keep up."""
+        return int(await self._db.fetchval(QUERIES.count_overdue, float(OVERDUE_SECONDS)))
+
+    async def drop_old_links(self) -> None:
+        """Forget links a day after their end."""
+        await self._db.execute(QUERIES.drop_old_links, float(LINKS_KEPT_SECONDS))
 
     async def nudge_stuck(self) -> int:
         """Enqueue again what has been on its way for over ten minutes."""

@@ -74,7 +74,11 @@ UPDATE models SET claimed_until = now() + make_interval(secs => $2)
  WHERE model_id IN (SELECT model_id FROM models
                      WHERE state = 'connected' AND refresh_due_at <= now() AND (claimed_until IS NULL OR claimed_until < now())
                      ORDER BY refresh_due_at LIMIT $1 FOR UPDATE SKIP LOCKED)
-RETURNING model_id, org_id;
+RETURNING model_id, org_id, session_number;
+
+-- name: count_overdue
+-- Connected models whose session should have been renewed a while ago, in seconds.
+SELECT count(*) FROM models WHERE state = 'connected' AND refresh_due_at < now() - make_interval(secs => $1);
 
 -- name: claim_stuck
 -- Models that have been on their way for too long: their job was lost, or its worker died.
@@ -82,6 +86,9 @@ UPDATE models SET claimed_until = now() + make_interval(secs => $2)
  WHERE model_id IN (SELECT model_id FROM models
                      WHERE state IN ('connecting', 'refreshing') AND updated_at < now() - make_interval(secs => $2)
                        AND (claimed_until IS NULL OR claimed_until < now())
+                       AND NOT EXISTS (SELECT FROM connect_links -- somebody may still be typing
+                                        WHERE connect_links.model_id = models.model_id AND used_at IS NULL
+                                          AND attempts = 0 AND expires_at > now())
                      ORDER BY updated_at LIMIT $1 FOR UPDATE SKIP LOCKED)
 RETURNING model_id, org_id, state;
 
@@ -120,3 +127,46 @@ SELECT model_id, org_id, credentials, session, pending FROM vault WHERE model_id
 -- name: rewrap_row
 -- Replace the sealed values of a row by the same values under another key.
 UPDATE vault SET credentials = $2, session = $3, pending = $4 WHERE model_id = $1;
+
+-- name: show_model
+-- A model as its users see it.
+SELECT * FROM models WHERE model_id = $1 AND org_id = $2 AND state <> 'deleted' AND ($3 = '' OR provider = $3);
+
+-- name: page_models
+-- Models of an organization, newest first (the ids rise with time), from below an id.
+SELECT * FROM models
+ WHERE org_id = $1 AND state <> 'deleted' AND ($2::uuid IS NULL OR model_id < $2) AND ($3 = '' OR provider = $3)
+ ORDER BY model_id DESC LIMIT $4;
+
+-- name: rename_model
+-- Another label. No new version: nothing but the list shows it.
+UPDATE models SET label = $3, updated_at = clock_timestamp() WHERE model_id = $1 AND org_id = $2 AND state <> 'deleted'
+RETURNING true;
+
+-- name: drop_links
+-- A model's links, all of them.
+DELETE FROM connect_links WHERE model_id = $1 AND org_id = $2;
+
+-- name: add_link
+-- A link for a model.
+INSERT INTO connect_links (digest, org_id, model_id, expires_at) VALUES ($1, $2, $3, $4);
+
+-- name: use_links
+-- The model was connected: its open links are used.
+UPDATE connect_links SET used_at = now() WHERE model_id = $1 AND org_id = $2 AND used_at IS NULL;
+
+-- name: find_link
+-- A link that has not expired at a time, with what its page shows.
+SELECT connect_links.*, models.state, models.reason, models.label, models.provider,
+       vault.credentials IS NOT NULL AS has_credentials
+  FROM connect_links JOIN models USING (org_id, model_id) LEFT JOIN vault USING (org_id, model_id)
+ WHERE digest = $1 AND expires_at > $2 AND models.state <> 'deleted';
+
+-- name: take_attempt
+-- One more form of an open link; no row = the link is closed, or was tried too often.
+UPDATE connect_links SET attempts = attempts + 1
+ WHERE digest = $1 AND used_at IS NULL AND expires_at > $2 AND attempts < $3 RETURNING attempts;
+
+-- name: drop_old_links
+-- Links that nobody can use any more.
+DELETE FROM connect_links WHERE expires_at < now() - make_interval(secs => $1);

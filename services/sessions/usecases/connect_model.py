@@ -3,15 +3,28 @@
 import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from typing import Final
+
+import msgspec
 
 from libs.common.clock import Clock
 from libs.common.contracts.sessions import ConnectModel as ConnectJob
 from libs.common.errors import RetryAfter, Transient
 from libs.common.ids import uuid7
 from services.sessions.domain.credentials import Credentials, Pending
-from services.sessions.domain.errors import ChallengeExpired, PlatformTrouble, SignInRefused
+from services.sessions.domain.errors import ChallengeExpired, NotPossible, PlatformTrouble, SignInRefused
 from services.sessions.domain.model import Change, Model, State, changed, signed_in
 from services.sessions.domain.ports import CodeAsked, Contents, HeldModel, Models, ModelStore, Provider, SignedIn
+
+CODES_MAX: Final = 3  # codes for one challenge, then the model has to be signed in anew
+
+
+class CodeRefused(SignInRefused):
+    """The platform refused a code, and another may be tried. `pending` is what is kept for that."""
+
+    def __init__(self, reason: str, pending: Pending) -> None:
+        super().__init__(reason)
+        self.pending = pending
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,18 +49,29 @@ class AskConnect:
         async with self.store.exclusive(org_id, known.model_id) as held:
             contents = await held.load()
             assert contents is not None, "found a moment ago, and rows are never deleted"
-            before = contents.model
-            if before.state in (State.CONNECTED, State.REFRESHING):
-                return before
-            is_code = before.state is State.AWAITING_2FA and bool(code)
-            after = changed(before, Change.CODE_GIVEN if is_code else Change.CONNECT_ASKED)
-            if is_code and contents.pending is not None:
-                pending = Pending(challenge=contents.pending.challenge, code=code)
-            await held.keep_credentials(after, credentials)
-            await held.keep_pending(after, pending)
-            await held.save(before, after)
-            await held.nudge(ConnectJob(org_id=org_id, model_id=after.model_id))
-            return after
+            return await give(held, contents, credentials, code)
+
+
+async def give(held: HeldModel, contents: Contents, credentials: Credentials | None, code: str) -> Model:
+    """Take down credentials, a code, or both for a model that is held, and enqueue its sign-in. A connected one stays as it
+    is. Raises NotPossible for a code that nobody asked for.
+    """
+    before = contents.model
+    if before.state in (State.CONNECTED, State.REFRESHING):
+        return before
+    is_code = before.state is State.AWAITING_2FA and bool(code)
+    if credentials is None and not is_code:
+        raise NotPossible(f"Model is {before.state}: no code is asked for")
+    after = changed(before, Change.CODE_GIVEN if is_code else Change.CONNECT_ASKED)
+    pending = Pending(code=code) if code else None
+    if is_code and contents.pending is not None:
+        pending = msgspec.structs.replace(contents.pending, code=code)
+    if credentials is not None:
+        await held.keep_credentials(after, credentials)
+    await held.keep_pending(after, pending)
+    await held.save(before, after)
+    await held.nudge(ConnectJob(org_id=after.org_id, model_id=after.model_id))
+    return after
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +107,13 @@ class ConnectModel:
             outcome = await self._sign_in(contents)
             if isinstance(outcome, SignedIn) and await held.is_account_taken(before, outcome.account):
                 raise SignInRefused("account_connected_already")
+            if isinstance(outcome, SignedIn) and before.account not in (None, outcome.account):
+                raise SignInRefused("another_account")
+        except CodeRefused as exc:
+            # A typing error, perhaps: the same challenge may be answered again.
+            await held.keep_pending(before, exc.pending)
+            await held.save(before, changed(before, Change.CODE_ASKED, reason=exc.reason))
+            return
         except SignInRefused as exc:
             await held.keep_pending(before, None)
             await held.save(before, changed(before, Change.REFUSED, reason=exc.reason))
@@ -96,6 +127,7 @@ class ConnectModel:
         )
         await held.keep_pending(after, None)
         await held.keep_session(after, outcome.session)
+        await held.use_links(after)
         await held.save(before, replace(after, reason=""))
 
     async def _sign_in(self, contents: Contents) -> SignedIn | CodeAsked:
@@ -106,6 +138,11 @@ class ConnectModel:
                 return await provider.confirm(pending.challenge, pending.code)
             except ChallengeExpired:
                 pass  # sign in again below; the code may still be good
+            except SignInRefused as exc:
+                if pending.refusals + 1 >= CODES_MAX:
+                    raise
+                again = Pending(challenge=pending.challenge, refusals=pending.refusals + 1)
+                raise CodeRefused(exc.reason, again) from exc
         if contents.credentials is None:
             raise SignInRefused("no_credentials")
         outcome = await provider.sign_in(contents.credentials)

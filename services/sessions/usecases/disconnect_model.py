@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from services.sessions.domain.errors import ModelNotFound, PlatformTrouble, SignInRefused
 from services.sessions.domain.model import Change, Model, State, changed
-from services.sessions.domain.ports import Models, ModelStore, Provider
+from services.sessions.domain.ports import Contents, HeldModel, Models, ModelStore, Provider
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,14 +27,20 @@ class DisconnectModel:
             before = contents.model
             if before.state is State.DISCONNECTED:
                 return before
-            if contents.session is not None:
-                # Best effort: a session we forget is of no use to anybody, and it ends by itself.
-                with contextlib.suppress(PlatformTrouble, SignInRefused):
-                    await self.providers[before.provider].sign_out(contents.session)
+            await wipe(held, contents, self.providers)
             after = changed(before, Change.DISCONNECT_ASKED, reason="by_user")
-            await held.keep_session(after, None)
-            await held.keep_pending(after, None)
-            await held.keep_credentials(after, None)
             await held.save(before, after)
         self.models.forget(model_id)
         return after
+
+
+async def wipe(held: HeldModel, contents: Contents, providers: Mapping[str, Provider]) -> None:
+    """Sign a model out at its platform and forget its secrets and links. The platform may be away: they go all the same."""
+    if contents.session is not None:
+        # Best effort: a session we forget is of no use to anybody, and it ends by itself.
+        with contextlib.suppress(PlatformTrouble, SignInRefused):
+            await providers[contents.model.provider].sign_out(contents.session)
+    await held.keep_session(contents.model, None)
+    await held.keep_pending(contents.model, None)
+    await held.keep_credentials(contents.model, None)
+    await held.replace_links(contents.model, None)

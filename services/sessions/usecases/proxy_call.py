@@ -28,7 +28,7 @@ from services.sessions.domain.errors import (
     UpstreamTimeout,
 )
 from services.sessions.domain.model import State
-from services.sessions.domain.ports import Live, Models, Provider, UpstreamCalls
+from services.sessions.domain.ports import Live, Models, Pace, Provider, UpstreamCalls
 from services.sessions.domain.upstream_call import (
     Outcome,
     Recorded,
@@ -41,6 +41,7 @@ from services.sessions.usecases.refresh_session import Why
 ANSWER_MARGIN_MS: Final = 150  # kept back from the deadline, so that our answer arrives before the caller gives up
 TRANSPORT_REPEATS: Final = 1  # how often a read is sent again after its connection failed
 REPEAT_FLOOR_MS: Final = 250  # with less time left a repeat is not worth it
+PACE_FLOOR_MS: Final = 2_000  # of a call's time are the platform's: nobody waits for a turn that comes later than that
 
 
 class Refresh(Protocol):
@@ -59,12 +60,19 @@ class ProxyCall:
     refresh: Refresh
     clock: Clock
     upstream_timeout_ms: int
+    pace: Pace
 
     async def __call__(self, call: Proxy, body: bytes, *, deadline_ms: int) -> tuple[Proxied, bytes]:
         """The platform's answer, whatever its status.
 
+<<<<<<< HEAD
         Raises ModelNotFound, InvalidRequest, RouteNotSupported, ModelNotConnected, SyncLost, PlatformFailed, UpstreamTimeout,
         OutcomeUnknown, and Unavailable when the truth about model or fence cannot be asked: then nothing was sent.
+=======
+        Raises ModelNotFound, RouteNotSupported, ModelNotConnected, SyncLost, PlatformFailed, UpstreamTimeout,
+        OutcomeUnknown, and Unavailable when the truth about model or fence cannot be asked, or the account is called too
+        fast (Paced): then nothing was sent.
+>>>>>>> 9a007de (Connect models by one-time links, reconnect, disconnect and delete them; pace calls per platform account)
         """
         route = catalogue().get(call.route)
         if route is None:
@@ -105,7 +113,13 @@ class ProxyCall:
         self, call: Proxy, model_id: uuid.UUID, route: CatalogueRoute, run: "_Run"
     ) -> tuple[Proxied, bytes]:
         """At most once, ever: the row is committed before the first byte leaves, and decides on every redelivery."""
+<<<<<<< HEAD
         recorded = await self.calls.start(call.call_id, call.org_id, model_id, route.name)
+=======
+        # Before the fence: a call that is refused its turn was never started, and may be sent again under its id.
+        await run.turn()
+        recorded = await self.calls.start(call.call_id, call.org_id, call.model_id, route.name)
+>>>>>>> 9a007de (Connect models by one-time links, reconnect, disconnect and delete them; pace calls per platform account)
         if recorded is not None:
             return _replayed(recorded)
         try:
@@ -165,6 +179,7 @@ class _Run:
         await self._be_callable()
         repeats, is_renewed = 0, False
         while True:
+            await self.turn()
             try:
                 answer = await self._send()
             except (NotSent, Dropped) as exc:
@@ -182,6 +197,10 @@ class _Run:
                 raise SyncLost("The platform refuses the model's session: try again, then reconnect it")
             await self._renew()
             is_renewed = True
+
+    async def turn(self) -> None:
+        """Wait until the platform account may be called. Raises Paced when that is too late for this call."""
+        await self._do.pace.wait(self._live.model, patience_ms=self._left_ms() - PACE_FLOOR_MS)
 
     async def _be_callable(self) -> None:
         model = self._live.model
@@ -210,7 +229,10 @@ class _Run:
         if (left_ms := self._left_ms()) <= 0:
             raise TimedOut("no time left", may_have_left=False)
         provider = self._do.providers[self._live.model.provider]
-        return await provider.call(session, self._request, timeout_ms=min(left_ms, self._do.upstream_timeout_ms))
+        answer = await provider.call(session, self._request, timeout_ms=min(left_ms, self._do.upstream_timeout_ms))
+        if answer.status == 429 and answer.retry_after_s:
+            self._do.pace.hold_off(self._live.model, answer.retry_after_s)
+        return answer
 
     def _left_ms(self) -> int:
         return self._give_up_ms - self._do.clock.now_ms()

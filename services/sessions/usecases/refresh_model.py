@@ -11,7 +11,7 @@ from services.sessions.usecases.refresh_session import RefreshSession, Why
 
 @dataclass(frozen=True, slots=True)
 class RefreshModel:
-    """Renew a model's session. Delivered twice it may renew twice, which harms nobody."""
+    """Renew a model's session: the one the job names, so that a second delivery finds its effect."""
 
     models: Models
     refresh: RefreshSession
@@ -22,8 +22,11 @@ class RefreshModel:
         live = await self.models.find(job.org_id, job.model_id)
         if live is None:
             return
+        stale = live.model.session_number if job.session_number is None else job.session_number
+        if live.model.state is State.CONNECTED and live.model.session_number > stale:
+            return  # a call met the dead session first, or the job came twice
         why = Why.ASKED if live.model.state is State.SYNC_LOST else Why.DUE
         try:
-            await self.refresh(job.org_id, job.model_id, stale=live.model.session_number, why=why)
+            await self.refresh(job.org_id, job.model_id, stale=stale, why=why)
         except (SyncLost, ModelNotConnected, ModelNotFound):
             return

@@ -28,6 +28,7 @@ def an_environment(**changes: int) -> Environment:
         redis_prefix="fangate:",
         key_peppers="dev:" + "a" * 64,
         vault_keys="dev:" + "b" * 64,
+        form_keys="dev:" + "c" * 64,
         port=8080,
         sandbox_port=20004,
         admin_ports={name: 9090 + number for number, name in enumerate(instances({}) + list(changes))},
@@ -47,6 +48,7 @@ def test_a_process_is_told_its_own_logins_and_no_others(monkeypatch: pytest.Monk
         refuse_unknown(told)
     assert "FANGATE_POSTGRES_DSN" not in environment.of("edge")
     assert "FANGATE_VAULT_KEYS" not in environment.of("edge")
+    assert "FANGATE_FORM_KEYS" not in environment.of("edge")
     assert "FANGATE_KEY_PEPPERS" not in environment.of("sessions")
 
 

@@ -3,6 +3,7 @@
 import pytest
 
 from libs.common.settings import SettingsError, load
+from services.sessions.domain.pace import Rate
 from services.sessions.gateways.providers.dialect import Dialect, member, parse_dialect
 from services.sessions.settings import SessionsSettings
 
@@ -10,6 +11,7 @@ ENV = {
     "FANGATE_POSTGRES_DSN": "postgres://x",
     "FANGATE_AMQP_URL": "amqp://x",
     "FANGATE_VAULT_KEYS": f"k1:{'11' * 32}",
+    "FANGATE_FORM_KEYS": f"f1:{'22' * 32}",
 }
 
 
@@ -49,3 +51,16 @@ def test_members_are_found_by_their_path() -> None:
     assert member({"a": {"b": 1}}, "a.b") == 1
     assert member({"a": [1]}, "a.b") is None
     assert member(None, "a") is None
+
+
+def test_each_process_keeps_its_share_of_the_pace() -> None:
+    assert settings().paces() == {"session": Rate(300, 30), "sandbox": Rate(0, 30)}
+    assert settings(FANGATE_REPLICAS_SESSIONS="4").paces()["session"] == Rate(75, 7)
+    with pytest.raises(SettingsError, match="burst"):
+        settings(FANGATE_MODEL_CALLS_BURST="0").paces()
+
+
+def test_a_malformed_form_key_stops_the_start_and_shows_no_key() -> None:
+    with pytest.raises(SettingsError) as refused:
+        settings(FANGATE_FORM_KEYS="22" * 32).forms()
+    assert "2222" not in str(refused.value)

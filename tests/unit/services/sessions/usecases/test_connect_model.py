@@ -1,15 +1,17 @@
 """Connecting and disconnecting, with the platform's every word."""
 
+from dataclasses import replace
+
 import pytest
 
 from libs.common.contracts.sessions import ConnectModel as ConnectJob
 from libs.common.errors import RetryAfter, Transient
 from libs.common.ids import uuid7
 from services.sessions.domain.credentials import Credentials, Pending
-from services.sessions.domain.errors import ChallengeExpired, PlatformTrouble, SignInRefused
+from services.sessions.domain.errors import ChallengeExpired, NotPossible, PlatformTrouble, SignInRefused
 from services.sessions.domain.model import State
 from services.sessions.domain.ports import CodeAsked
-from services.sessions.usecases.connect_model import AskConnect, ConnectModel
+from services.sessions.usecases.connect_model import AskConnect, ConnectModel, give
 from services.sessions.usecases.disconnect_model import DisconnectModel
 from tests.support.fakes_sessions import FakeClock, FakeProvider, FakeStore, a_model, a_session, a_store
 
@@ -155,3 +157,45 @@ async def test_disconnecting_wipes_everything_even_if_the_platform_is_away() -> 
     assert (contents.credentials, contents.session, contents.pending) == (None, None, None)
     assert provider.did == ["sign out"]
     assert [type(event).__name__ for event in store.events] == ["ModelDisconnected"]
+
+
+async def test_a_refused_code_may_be_corrected_twice() -> None:
+    bench = Bench(pending=Pending(challenge="ch", code="0"))
+    bench.provider.on_confirm = SignInRefused("code_refused")
+    assert await bench() is State.AWAITING_2FA
+    assert (bench.store.model.reason, bench.told) == ("code_refused", ["ModelAwaitingCode"])
+    assert bench.store.contents.pending == Pending(challenge="ch", refusals=1)
+    last = Bench(pending=Pending(challenge="ch", code="0", refusals=2))
+    last.provider.on_confirm = SignInRefused("code_refused")
+    assert await last() is State.CONNECT_FAILED
+    assert last.store.contents.pending is None
+
+
+async def test_a_model_stays_the_account_that_it_is() -> None:
+    bench = Bench()
+    bench.store.contents = replace(bench.store.contents, model=a_model(State.CONNECTING, account="7"))
+    assert await bench() is State.CONNECT_FAILED
+    assert bench.store.model.reason == "another_account"
+    assert bench.store.contents.session is None
+
+
+async def test_signing_in_uses_the_link_up() -> None:
+    bench = Bench()
+    await bench()
+    assert bench.store.is_link_used
+
+
+async def test_a_code_that_nobody_asked_for_is_refused() -> None:
+    store = a_store(a_model(State.CONNECT_FAILED))
+    async with store.exclusive(store.model.org_id, store.model.model_id) as held:
+        with pytest.raises(NotPossible, match="connect_failed"):
+            await give(held, store.contents, None, "123456")
+
+
+async def test_a_code_alone_keeps_the_credentials_and_the_count_of_refusals() -> None:
+    store = a_store(a_model(State.AWAITING_2FA), pending=Pending(challenge="ch", refusals=1))
+    async with store.exclusive(store.model.org_id, store.model.model_id) as held:
+        await give(held, store.contents, None, "123456")
+    assert store.model.state is State.CONNECTING
+    assert store.contents.pending == Pending(challenge="ch", code="123456", refusals=1)
+    assert store.contents.credentials is not None

@@ -15,6 +15,7 @@ from services.sessions.domain.errors import (
     ModelNotFound,
     NotSent,
     OutcomeUnknown,
+    Paced,
     PlatformFailed,
     RouteNotSupported,
     SyncLost,
@@ -25,9 +26,18 @@ from services.sessions.domain.errors import (
 from services.sessions.domain.model import State
 from services.sessions.domain.ports import Live
 from services.sessions.domain.upstream_call import Outcome, Recorded, UpstreamAnswer
-from services.sessions.usecases.proxy_call import ProxyCall
+from services.sessions.usecases.proxy_call import ANSWER_MARGIN_MS, PACE_FLOOR_MS, ProxyCall
 from services.sessions.usecases.refresh_session import Why
-from tests.support.fakes_sessions import FakeCalls, FakeClock, FakeProvider, FakeStore, a_model, a_session, a_store
+from tests.support.fakes_sessions import (
+    FakeCalls,
+    FakeClock,
+    FakePace,
+    FakeProvider,
+    FakeStore,
+    a_model,
+    a_session,
+    a_store,
+)
 
 OK = UpstreamAnswer(status=200, body=b'{"a":1e400}', content_type="application/json", upstream_ms=3)
 CREATED = UpstreamAnswer(status=201, body=b"{}")
@@ -45,8 +55,9 @@ class Bench:
         self.clock = FakeClock()
         self.renewals: list[tuple[int, Why]] = []
         self._renewal = renewal
+        self.pace = FakePace()
         self.proxy_call = ProxyCall(
-            self.store, self.calls, {"sandbox": self.provider}, self._refresh, self.clock, upstream_timeout_ms=10_000
+            self.store, self.calls, {"sandbox": self.provider}, self._refresh, self.clock, 10_000, self.pace
         )
 
     async def __call__(self, route: str = "chats_list", body: bytes = b"", **more: Any) -> tuple[Any, bytes]:
@@ -281,3 +292,31 @@ async def test_a_crash_in_the_middle_leaves_the_row_started(bench: Bench) -> Non
 async def test_reads_leave_no_row(bench: Bench) -> None:
     await bench()
     assert bench.calls.rows == {}
+
+
+@pytest.mark.parametrize("route", ["chats_list", "messages_send"])
+async def test_a_call_that_comes_too_fast_is_refused_before_anything_is_sent_or_fenced(
+    bench: Bench, route: str
+) -> None:
+    bench.pace.refusal = Paced(retry_after_s=7)
+    with pytest.raises(Paced) as refused:
+        await bench(route)
+    assert (refused.value.code, refused.value.fields) == ("UNAVAILABLE", {"retry_after_s": 7})
+    assert (bench.provider.did, bench.calls.rows) == ([], {})
+
+
+async def test_a_turn_is_waited_for_only_while_the_platform_keeps_its_time(bench: Bench) -> None:
+    await bench(deadline_in_ms=5_000)
+    assert bench.pace.patience == [5_000 - ANSWER_MARGIN_MS - PACE_FLOOR_MS]
+
+
+async def test_each_repeat_takes_a_turn_of_its_own(bench: Bench) -> None:
+    bench.provider.answers = [UNAUTHORIZED, OK]
+    await bench()
+    assert len(bench.pace.patience) == 2
+
+
+async def test_a_platform_that_asks_for_a_pause_gets_it(bench: Bench) -> None:
+    bench.provider.answers = [UpstreamAnswer(status=429, body=b"{}", retry_after_s=9)]
+    await bench()
+    assert bench.pace.held_off == [9]

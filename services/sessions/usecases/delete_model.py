@@ -1,0 +1,31 @@
+"""Remove a model: end its connection, wipe its secrets, and know it no more."""
+
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from services.sessions.domain.errors import ModelNotFound
+from services.sessions.domain.model import Change, Model, changed
+from services.sessions.domain.ports import Models, ModelStore, Provider
+from services.sessions.usecases.disconnect_model import wipe
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteModel:
+    """Doing it twice finds no model. The row stays for the books: usage names it."""
+
+    store: ModelStore
+    models: Models
+    providers: Mapping[str, Provider]
+
+    async def __call__(self, org_id: uuid.UUID, model_id: uuid.UUID) -> Model:
+        """The model, deleted. Raises ModelNotFound."""
+        async with self.store.exclusive(org_id, model_id) as held:
+            contents = await held.load()
+            if contents is None:
+                raise ModelNotFound
+            await wipe(held, contents, self.providers)
+            after = changed(contents.model, Change.DELETE_ASKED, reason="by_user")
+            await held.save(contents.model, after)
+        self.models.forget(model_id)
+        return after
