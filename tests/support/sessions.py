@@ -4,19 +4,22 @@ import asyncio
 import contextlib
 import time
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+import msgspec
+
 from libs.common.bus import Bus
 from libs.common.clock import SystemClock
+from libs.common.contracts.models import Form, FormKey, GetFormKey
 from libs.common.contracts.sessions import Proxied, Proxy
 from libs.common.db.outbox import Outbox
 from libs.common.db.pool import Database
 from libs.common.db.relay import Relay
 from libs.common.http.client import HttpClient
 from libs.common.ids import uuid7
-from libs.common.sealing import FormKeys
+from libs.common.sealing import FormKeys, seal_form
 from services.sessions.app import Stores, stores, use_cases
 from services.sessions.domain.credentials import Credentials
 from services.sessions.domain.model import Model, State
@@ -91,6 +94,25 @@ class Sessions:
     async def send(self, model_id: uuid.UUID, **more: Any) -> tuple[Proxied, bytes]:
         """Send a message: a write that must never run twice."""
         return await self.call(model_id, "messages_send", body=b'{"text":"hi"}', **more)
+
+    async def ask(self, request: Any) -> Any:
+        """A command of an edge, and its reply. Raises RpcError."""
+        reply, _ = await self.edge.call(
+            request, org_id=getattr(request, "org_id", None), deadline_ms=int(1000 * (time.time() + CALL_SECONDS))
+        )
+        return reply
+
+    async def sealed(self, bound_to: bytes, **form: str) -> bytes:
+        """A form as an edge seals it."""
+        key: FormKey = await self.ask(GetFormKey())
+        return seal_form(key.name, key.public, bound_to=bound_to, form=msgspec.json.encode(Form(**form)))
+
+    async def until(self, is_so: Callable[[Model], bool], model_id: uuid.UUID) -> Model:
+        """The model once it is as wished."""
+        async with asyncio.timeout(10):
+            while not is_so(model := await self.model(model_id)):
+                await asyncio.sleep(0.01)
+        return model
 
     async def events(self) -> list[str]:
         """The types of the events that wait in the outbox, in order; flushing would send them to nobody."""

@@ -59,6 +59,7 @@ class ListModels(Message, frozen=True, kw_only=True):
     limit: int = 50
     after: uuid.UUID | None = None
     sandbox_only: bool = False
+    model_id: uuid.UUID | None = None  # the caller's key is bound to this model, and sees no other
 
 
 class ModelPage(Message, frozen=True, kw_only=True):

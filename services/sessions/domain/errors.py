@@ -66,11 +66,8 @@ class LinkGone(FangateError):
     status_hint = 404
 
 
-class FormKeyUnknown(FangateError):
-    """The form was sealed to a key that is no longer used: fetch the newest one."""
-
-    code = "FORM_KEY_UNKNOWN"
-    status_hint = 503
+class FormKeyUnknown(Unavailable):
+    """The form was sealed to a key that is no longer used: try again."""
 
 
 class NotPossible(FangateError):
@@ -93,7 +90,6 @@ class Paced(Unavailable):
     def __init__(self, retry_after_s: int) -> None:
         super().__init__(retry_after_s=retry_after_s, detail="paced")
         self.public = "The model is called faster than its platform bears: wait"
-        self.fields["retry_after_s"] = retry_after_s
 
 
 class AccountTaken(FangateError):

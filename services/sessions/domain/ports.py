@@ -177,9 +177,15 @@ class ModelViews(Protocol):
         ...
 
     async def page(
-        self, org_id: uuid.UUID, *, limit: int, after: uuid.UUID | None, provider: str = ""
+        self,
+        org_id: uuid.UUID,
+        *,
+        limit: int,
+        after: uuid.UUID | None,
+        provider: str = "",
+        only: uuid.UUID | None = None,
     ) -> list[ModelShown]:
-        """At most `limit` models, newest first, from below the id `after`."""
+        """At most `limit` models, newest first, from below the id `after`; of all of them, or of the one that is `only`."""
         ...
 
     async def find_link(self, digest: bytes, now: datetime) -> LinkView | None:

@@ -136,6 +136,7 @@ SELECT * FROM models WHERE model_id = $1 AND org_id = $2 AND state <> 'deleted' 
 -- Models of an organization, newest first (the ids rise with time), from below an id.
 SELECT * FROM models
  WHERE org_id = $1 AND state <> 'deleted' AND ($2::uuid IS NULL OR model_id < $2) AND ($3 = '' OR provider = $3)
+   AND ($5::uuid IS NULL OR model_id = $5)
  ORDER BY model_id DESC LIMIT $4;
 
 -- name: rename_model

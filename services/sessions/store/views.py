@@ -24,9 +24,16 @@ class PostgresModelViews:
         return None if row is None else _shown(row)
 
     async def page(
-        self, org_id: uuid.UUID, *, limit: int, after: uuid.UUID | None, provider: str = ""
+        self,
+        org_id: uuid.UUID,
+        *,
+        limit: int,
+        after: uuid.UUID | None,
+        provider: str = "",
+        only: uuid.UUID | None = None,
     ) -> list[ModelShown]:
-        return [_shown(row) for row in await self._db.fetch(QUERIES.page_models, org_id, after, provider, limit)]
+        rows = await self._db.fetch(QUERIES.page_models, org_id, after, provider, limit, only)
+        return [_shown(row) for row in rows]
 
     async def find_link(self, digest: bytes, now: datetime) -> LinkView | None:
         row = await self._db.fetchrow(QUERIES.find_link, digest, now)

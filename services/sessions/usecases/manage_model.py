@@ -67,7 +67,9 @@ class ManageModel:
         """One page of the list."""
         limit = max(1, min(asked.limit, PAGE_MAX))
         provider = SANDBOX if asked.sandbox_only else ""
-        found = await self.views.page(asked.org_id, limit=limit + 1, after=asked.after, provider=provider)
+        found = await self.views.page(
+            asked.org_id, limit=limit + 1, after=asked.after, provider=provider, only=asked.model_id
+        )
         next_after = found[limit - 1].model_id if len(found) > limit else None
         return models.ModelPage(models=tuple(found[:limit]), next_after=next_after)
 
