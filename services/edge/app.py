@@ -11,12 +11,14 @@ from libs.common.process import Process
 from libs.common.redis.client import Redis, RedisAway
 from libs.common.settings import SettingsError, load
 from services.edge.entry.broadcasts import BINDINGS, Broadcasts
+from services.edge.entry.connect import ConnectPages, Front
 from services.edge.entry.http import Edge
 from services.edge.entry.proxies import TrustedProxies
 from services.edge.entry.surfaces.gateway import Gateway
 from services.edge.entry.surfaces.metric import Metric
 from services.edge.gateways.auth import AuthDirectory
 from services.edge.gateways.billing import BillingLeases
+from services.edge.gateways.forms import SealedForms
 from services.edge.gateways.services import ServicesOverBus
 from services.edge.gateways.sessions import SessionsOverBus
 from services.edge.gateways.usage import UsageGateway
@@ -29,6 +31,7 @@ from services.edge.store.refills import Refills
 from services.edge.store.sharing import SharedKeys
 from services.edge.usecases.admit import Admit
 from services.edge.usecases.authenticate import Authenticate
+from services.edge.usecases.follow_link import FollowLink
 from services.edge.usecases.own_call import OwnCall
 from services.edge.usecases.proxy_call import ProxyCall
 
@@ -84,6 +87,8 @@ async def build(process: Process) -> None:
     )
     process.start("broadcasts", broadcast.run())
 
+    services = ServicesOverBus(bus)
+    forms = SealedForms(services, clock)
     edge = Edge(
         [Gateway(), Metric()],
         authenticate=Authenticate(
@@ -101,16 +106,24 @@ async def build(process: Process) -> None:
             upstream_timeout_ms=int(settings.upstream_timeout_seconds * 1_000),
             fence_ms=int(settings.request_fence_seconds * 1_000),
         ),
-        own_call=OwnCall(admit=admit, services=ServicesOverBus(bus), versions=admission, clock=clock),
+        own_call=OwnCall(admit=admit, services=services, versions=admission, clock=clock, forms=forms),
         proxies=proxies,
         require_https=settings.refuses_plain_http,
+        base_url=settings.base_url,
+    )
+    pages = ConnectPages(
+        FollowLink(services, forms, clock),
+        failures=CountedFailures(redis, clock, prefix=prefix, scope="connect-"),
+        proxies=proxies,
+        require_https=settings.refuses_plain_http,
+        base_url=settings.base_url,
     )
     with contextlib.suppress(
         RedisAway
     ):  # connected before the first call needs it; the edge starts without it all the same
         await redis.ping()
     server = await HttpServer.start(
-        edge,
+        Front(edge, pages),
         on_bad_http=edge.bad_http,
         host=settings.host,
         port=settings.port,

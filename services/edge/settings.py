@@ -16,6 +16,7 @@ class EdgeSettings(CommonSettings, frozen=True, kw_only=True):
     redis_prefix: str = ""
     host: str = "127.0.0.1"
     port: int = 8080
+    base_url: str = ""  # the gateway's public address, for links in answers; empty: as the caller reached it
     bus_reply: str = "direct"
     edge_processes: int = 1  # more than one on this host share the port
     replicas_edge: int = 1  # edges in all: without Redis each keeps its share of the windows

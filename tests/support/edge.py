@@ -37,6 +37,7 @@ from services.edge.entry.http import Edge
 from services.edge.entry.proxies import TrustedProxies
 from services.edge.entry.surfaces.gateway import Gateway
 from services.edge.entry.surfaces.metric import Metric
+from services.edge.gateways.forms import SealedForms
 from services.edge.gateways.usage import UsageGateway
 from services.edge.store.admission import RedisAdmission
 from services.edge.store.failures import CountedFailures
@@ -283,7 +284,7 @@ class ServicesDouble:
     replies: dict[type[Message], Message | Exception] = field(default_factory=dict)
     asked: list[Message] = field(default_factory=list)
 
-    async def ask(self, command: Message, *, org_id: UUID, deadline_ms: int, may_repeat: bool) -> Message:
+    async def ask(self, command: Message, *, org_id: UUID | None, deadline_ms: int, may_repeat: bool) -> Message:
         self.asked.append(command)
         reply = self.replies.get(type(command), Refusal("UNAVAILABLE"))
         if isinstance(reply, Exception):
@@ -360,7 +361,9 @@ async def running_edge(
         proxy_call=ProxyCall(
             admit=admit, sessions=platform, usage=usage, clock=clock, upstream_timeout_ms=30_000, fence_ms=fence_ms
         ),
-        own_call=OwnCall(admit=admit, services=services, versions=admission, clock=clock),
+        own_call=OwnCall(
+            admit=admit, services=services, versions=admission, clock=clock, forms=SealedForms(services, clock)
+        ),
         proxies=TrustedProxies.parse(proxies),
         require_https=require_https,
     )

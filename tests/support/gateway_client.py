@@ -75,6 +75,10 @@ class GatewayClient:
         async with self._session.request(method, self._url + path, data=data, headers=sent) as response:
             return Answer(status=response.status, headers=response.headers, body=await response.read())
 
+    async def ask(self, method: str, path: str, **body: Any) -> Answer:
+        """One of the gateway's own routes, `path` below `/api`; members of the body by name, none = no body."""
+        return await self.call(method, f"/api{path}", body=json.dumps(body).encode() if body else None)
+
     async def get(self, model_id: str, path: str) -> Answer:
         return await self.call("GET", f"/api/models/{model_id}{path}")
 

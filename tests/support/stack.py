@@ -91,6 +91,16 @@ class Stack:
             credits=credits if plan == "" else 0,
         )  # fmt: skip
 
+    async def a_sandbox_organization(self, *, credits: int = 100) -> Organization:  # noqa: A002
+        """A fresh test organization with a sandbox key and no model."""
+        org_id, name = str(uuid.uuid4()), f"test-{uuid.uuid4().hex[:12]}"
+        await self.cli("auth", "org", "create", "--name", name, "--org-id", org_id, "--sandbox")
+        create = ("key", "create", "--org", org_id, "--kind", "sandbox", "--role", "owner", "--label", "all")
+        made, _ = await asyncio.gather(self.cli("auth", *create), self._subscribe(org_id, credits, ""))
+        return Organization(
+            org_id=org_id, key=made["key"], limited_key="", model_id="", account="", credits=credits
+        )  # fmt: skip
+
     async def _keys(self, org_id: str) -> tuple[str, str]:
         role = ("--org", org_id, "--name", "no-messages", "--all-but", "api_messages_send")
         create = ("key", "create", "--org", org_id)

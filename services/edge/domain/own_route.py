@@ -14,6 +14,7 @@ import msgspec
 from libs.common.contracts.auth import Actor, Principal
 from libs.common.contracts.catalogue import catalogue
 from libs.common.contracts.envelope import Message
+from libs.common.contracts.models import Form
 from services.edge.domain.catalogue import WITH_BODY, Route
 from services.edge.domain.queries import QueryRule
 from services.edge.domain.refusal import Refusal
@@ -32,6 +33,9 @@ class Asked(msgspec.Struct, frozen=True):
     path: dict[str, str]
     query: dict[str, str]
     body: Any = None  # the route's `body` struct
+    origin: str = ""  # of this gateway, as the caller reaches it: `https://api.example.com`
+    token: str = ""  # fresh for each request: for a link that the answer may hold
+    sealed: bytes = b""  # what the route's `seal` names
 
     @property
     def org_id(self) -> UUID:
@@ -59,6 +63,8 @@ class OwnRoute(Route, frozen=True, kw_only=True):
     data: Any = None  # the type of the answer's `data`; None: `null`
     command: Callable[[Asked], Message] | None = None
     show: Callable[[Any], Any] = lambda reply: reply
+    show_link: Callable[[Asked, Any], Any] | None = None  # instead of `show`, where the answer holds a link
+    seal: Callable[[Asked], tuple[Form, bytes]] | None = None  # a secret in the body, and what its seal is bound to
     answer: Callable[[Asked], Any] | None = None
     deadline_ms: int = DEADLINE_MS
     is_repeatable: bool = False  # a POST that may be asked twice; other methods may, as HTTP has it

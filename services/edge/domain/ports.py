@@ -9,6 +9,7 @@ from libs.common.contracts.auth import Principal
 from libs.common.contracts.billing import LeaseOpened
 from libs.common.contracts.edge import Usage
 from libs.common.contracts.envelope import Message
+from libs.common.contracts.models import Form
 from libs.common.contracts.sessions import Proxy
 from services.edge.domain.catalogue import Route
 from services.edge.domain.upstream import Upstream
@@ -152,10 +153,18 @@ class Sessions(Protocol):
 class Services(Protocol):
     """The other services, as own routes ask them."""
 
-    async def ask(self, command: Message, *, org_id: UUID, deadline_ms: int, may_repeat: bool) -> Message:
+    async def ask(self, command: Message, *, org_id: UUID | None, deadline_ms: int, may_repeat: bool) -> Message:
         """The reply to an rpc. Raises Refusal: the service's own (4xx, 503), 503 (nothing was sent), 504 (`OUTCOME_UNKNOWN`
         unless `may_repeat`), 500 for a defect of the service.
         """
+        ...
+
+
+class Forms(Protocol):
+    """What users type and nobody between here and sessions may read."""
+
+    async def seal(self, form: Form, *, bound_to: bytes) -> bytes:
+        """`form`, sealed for one purpose. Raises Refusal (503) when the key to seal it to cannot be had."""
         ...
 
 

@@ -30,7 +30,7 @@ from services.edge.domain.upstream import Upstream, refusal_of
 from services.edge.entry import answers
 from services.edge.entry.credentials import presented_key
 from services.edge.entry.observe import Observer
-from services.edge.entry.proxies import TrustedProxies
+from services.edge.entry.proxies import TrustedProxies, origin_of
 from services.edge.entry.requests import declared_too_large, read_own_request, read_request
 from services.edge.entry.router import Router
 from services.edge.entry.surface import Surface
@@ -56,6 +56,7 @@ class Edge:
         own_call: OwnCall,
         proxies: TrustedProxies,
         require_https: bool,
+        base_url: str = "",
     ) -> None:
         """The first surface also answers for paths of none. Raises ValueError if the routes collide or lack a permission."""
         self._fallback = surfaces[0]
@@ -73,6 +74,7 @@ class Edge:
         self._own_call = own_call
         self._proxies = proxies
         self._require_https = require_https
+        self._base_url = base_url.rstrip("/")
         self._observer = Observer()
 
     async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
@@ -159,7 +161,10 @@ class Edge:
         async def read(admitted: Call) -> Asked:
             caller = admitted.caller
             by = Actor(key_id=caller.key_id, user_id=caller.user_id, address=self._address(request))
-            return await read_own_request(request, route, path_params, caller=caller, by=by, bytes_max=bytes_max)
+            origin = self._base_url or origin_of(request, self._proxies)
+            return await read_own_request(
+                request, route, path_params, caller=caller, by=by, bytes_max=bytes_max, origin=origin
+            )
 
         data = await self._own_call(call, route, read)
         return Upstream(route.status, b"" if route.data is None else msgspec.json.encode(data))

@@ -5,12 +5,16 @@ what a client wrote itself is never reached. (`aiohttp-remotes` answers 400 to t
 """
 
 import ipaddress
+import re
 from collections.abc import Sequence
 from typing import Final, Self
+
+from aiohttp import web
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 HOPS_MAX: Final = 32  # a longer list is somebody's game
+_HOST: Final = re.compile(r"[A-Za-z0-9.-]{1,253}(?::[0-9]{1,5})?|\[[0-9a-fA-F:.]{2,45}\](?::[0-9]{1,5})?")
 
 
 class TrustedProxies:
@@ -50,6 +54,14 @@ class TrustedProxies:
             return False
         address = _address(text)
         return address is not None and any(address in network for network in self._networks)
+
+
+def origin_of(request: web.BaseRequest, proxies: TrustedProxies) -> str:
+    """The gateway as the client reached it, `https://api.example.com`; empty for a Host that is none."""
+    forwarded = request.headers.getall("X-Forwarded-Proto", ())
+    scheme = "https" if proxies.is_https(request.remote or "", forwarded, direct=request.secure) else "http"
+    host = request.headers.get("Host", "")
+    return f"{scheme}://{host}" if _HOST.fullmatch(host) else ""
 
 
 def _address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:

@@ -1,6 +1,7 @@
 """Taking a request in, once it is admitted: row 10 of the order of checks (413, 415, 400) and the model in the path."""
 
 import re
+import secrets
 from typing import Final
 from urllib.parse import parse_qsl
 from uuid import UUID
@@ -17,6 +18,7 @@ from services.edge.domain.queries import check_query
 from services.edge.domain.refusal import Refusal
 from services.edge.usecases.proxy_call import Request
 
+TOKEN_BYTES: Final = 32
 BODY_SECONDS: Final = 10.0  # for the whole body; the call's deadline runs meanwhile
 _JSON_TYPE: Final = re.compile(
     r"application/(?:[a-z0-9.+-]+\+)?json\s*(?:;\s*charset\s*=\s*\"?utf-8\"?\s*)?", re.IGNORECASE
@@ -59,6 +61,7 @@ async def read_own_request(
     caller: Principal,
     by: Actor,
     bytes_max: int,
+    origin: str,
 ) -> Asked:
     """Body and query of an own route. Raises Refusal: 415, 413, 400."""
     body = await _body(request, bytes_max) if route.takes_body else b""
@@ -70,6 +73,8 @@ async def read_own_request(
         path=path_params,
         query=dict(parse_qsl(query)),
         body=None if route.body is None else _decoded(body or b"{}", route.body),
+        origin=origin,
+        token=secrets.token_urlsafe(TOKEN_BYTES),
     )
 
 

@@ -19,7 +19,7 @@ class ServicesOverBus:
     def __init__(self, rpc: Rpc) -> None:
         self._rpc = rpc
 
-    async def ask(self, command: Message, *, org_id: UUID, deadline_ms: int, may_repeat: bool) -> Message:
+    async def ask(self, command: Message, *, org_id: UUID | None, deadline_ms: int, may_repeat: bool) -> Message:
         try:
             reply, _ = await self._rpc.call(
                 command, org_id=org_id, deadline_ms=deadline_ms, traceparent=current_traceparent.get()

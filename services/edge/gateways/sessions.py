@@ -43,7 +43,8 @@ def _refusal(error: RpcError, *, may_repeat: bool) -> Refusal:
         seconds = error.fields.get("retry_after_s")
         return Refusal(error.code, error.public, retry_after_s=seconds if isinstance(seconds, int) else 0)
     if error.code == "UNAVAILABLE":
-        return Refusal("UNAVAILABLE", detail=f"sessions: {error}")
+        seconds = error.fields.get("retry_after_s")
+        return Refusal("UNAVAILABLE", error.public, retry_after_s=seconds if isinstance(seconds, int) else 0)
     if not may_repeat:  # it broke somewhere in the middle of a write
         return Refusal("OUTCOME_UNKNOWN", detail=f"sessions: {error}")
     return Refusal("UNAVAILABLE", detail=f"sessions: {error}")

@@ -39,10 +39,12 @@ class _Tally:
 class CountedFailures:
     """The `Failures` port."""
 
-    def __init__(self, redis: Redis, clock: Clock, *, prefix: str = "") -> None:
+    def __init__(self, redis: Redis, clock: Clock, *, prefix: str = "", scope: str = "") -> None:
+        """`scope` tells one kind of failures from another."""
         self._redis = redis
         self._clock = clock
         self._prefix = prefix
+        self._scope = scope
         self._blocked: OrderedDict[str, int] = OrderedDict()  # address -> until, of the stopwatch
         self._tallies: OrderedDict[str, _Tally] = OrderedDict()
 
@@ -55,7 +57,7 @@ class CountedFailures:
         try:
             blocked_ms = await self._redis.run(
                 _FAILURES,
-                lambda _: (keys.failures(network, prefix=self._prefix),),
+                lambda _: (keys.failures(self._scope + network, prefix=self._prefix),),
                 lambda _: (FAILURES_MAX, WINDOW_MS, BLOCK_MS_FIRST, BLOCK_MS_MAX),
             )
         except (RedisAway, StoreRefused):

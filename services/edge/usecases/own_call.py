@@ -12,7 +12,7 @@ from libs.common.contracts.billing import Balance, GetBalance
 from libs.common.contracts.envelope import Message
 from libs.common.contracts.registry import REGISTRY
 from services.edge.domain.own_route import Asked, OwnRoute
-from services.edge.domain.ports import AdmissionAway, Reserved, Services, VersionedAdmission
+from services.edge.domain.ports import AdmissionAway, Forms, Reserved, Services, VersionedAdmission
 from services.edge.domain.refusal import Refusal
 from services.edge.usecases.admit import Admit
 from services.edge.usecases.proxy_call import Call
@@ -28,6 +28,7 @@ class OwnCall:
     services: Services
     versions: VersionedAdmission
     clock: Clock
+    forms: Forms
 
     async def __call__(self, call: Call, route: OwnRoute, read: Callable[[Call], Awaitable[Asked]]) -> Any:
         """The answer's `data`. `read` takes the request in, once the call is admitted. Raises Refusal."""
@@ -46,6 +47,9 @@ class OwnCall:
 
     async def _ask(self, asked: Asked, route: OwnRoute, reserved: Reserved) -> Any:
         assert route.command is not None
+        if route.seal is not None:
+            form, bound_to = route.seal(asked)
+            asked = msgspec.structs.replace(asked, sealed=await self.forms.seal(form, bound_to=bound_to))
         command = route.command(asked)
         if reserved.is_local and not route.may_repeat and _is_change(command):
             # Its 2xx could not be given, and it cannot be asked twice: better nothing at all.
@@ -56,6 +60,8 @@ class OwnCall:
         )
         if isinstance(reply, Changed):
             await self._bring_to_every_edge(asked, reply)
+        if route.show_link is not None:
+            return route.show_link(asked, reply)
         return None if route.data is None else route.show(reply)
 
     async def _bring_to_every_edge(self, asked: Asked, change: Changed) -> None:

@@ -65,14 +65,9 @@ class ProxyCall:
     async def __call__(self, call: Proxy, body: bytes, *, deadline_ms: int) -> tuple[Proxied, bytes]:
         """The platform's answer, whatever its status.
 
-<<<<<<< HEAD
         Raises ModelNotFound, InvalidRequest, RouteNotSupported, ModelNotConnected, SyncLost, PlatformFailed, UpstreamTimeout,
-        OutcomeUnknown, and Unavailable when the truth about model or fence cannot be asked: then nothing was sent.
-=======
-        Raises ModelNotFound, RouteNotSupported, ModelNotConnected, SyncLost, PlatformFailed, UpstreamTimeout,
         OutcomeUnknown, and Unavailable when the truth about model or fence cannot be asked, or the account is called too
         fast (Paced): then nothing was sent.
->>>>>>> 9a007de (Connect models by one-time links, reconnect, disconnect and delete them; pace calls per platform account)
         """
         route = catalogue().get(call.route)
         if route is None:
@@ -113,13 +108,9 @@ class ProxyCall:
         self, call: Proxy, model_id: uuid.UUID, route: CatalogueRoute, run: "_Run"
     ) -> tuple[Proxied, bytes]:
         """At most once, ever: the row is committed before the first byte leaves, and decides on every redelivery."""
-<<<<<<< HEAD
-        recorded = await self.calls.start(call.call_id, call.org_id, model_id, route.name)
-=======
         # Before the fence: a call that is refused its turn was never started, and may be sent again under its id.
         await run.turn()
-        recorded = await self.calls.start(call.call_id, call.org_id, call.model_id, route.name)
->>>>>>> 9a007de (Connect models by one-time links, reconnect, disconnect and delete them; pace calls per platform account)
+        recorded = await self.calls.start(call.call_id, call.org_id, model_id, route.name)
         if recorded is not None:
             return _replayed(recorded)
         try:
