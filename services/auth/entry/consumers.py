@@ -39,6 +39,7 @@ def consumers(do: UseCases, accounts: Accounts, clock: Clock) -> list[Consumer]:
             sessions.ModelSyncLost,
             sessions.ModelReconnected,
             sessions.ModelDisconnected,
+            sessions.ModelDeleted,
             takedowns.BatchRefunded,
             announce,
         ),
