@@ -172,12 +172,17 @@ class Year:
         await self.auditor.look(everything=True)
         await self._listen()
         await self._check()
+        strangers = await self.db.fetchval(
+            """SELECT count(*) FROM transfers t JOIN leases l ON l.id = t.lease_id JOIN accounts a ON a.id = t.debit_account
+               WHERE t.code IN (10, 11) AND NOT (a.starts_at < l.burn_at AND coalesce(l.burn_at <= a.ends_at, true))"""
+        )
+        assert strangers == 0, "paid by a bucket of another time than its lease's"
 
     # ── what organizations do ──
 
     async def _act(self, org_id: uuid.UUID) -> None:
         chance, expected, now = self.chance.random, self.expected[org_id], self.clock.at
-        if expected.status == "none" or (expected.status == "cancelled" and chance() < 0.1):
+        if expected.status == "none" or (expected.status == "cancelled" and chance() < 0.3):
             plan = self.chance.choice(list(ALLOWANCES))
             await self._verb("start", org_id, plan)
             expected.begin_at(now, plan)
@@ -192,7 +197,7 @@ class Year:
         if chance() < (0.1 if expected.status == "past_due" else 0.01):
             await self._verb("reactivate", org_id)
             expected.reactivate(now)
-        if chance() < 0.006:
+        if chance() < 0.02:
             await self._verb("end", org_id)
             expected.end_now(now)
         if chance() < 0.02:
@@ -240,8 +245,8 @@ class Year:
         return opened.lease_id
 
     async def _post_debits(self, *, everything: bool) -> None:
-        """Most debits come on the same day, some days later: then their lease holds its buckets open meanwhile."""
-        ready = [one for one in self.debits_waiting if everything or self.chance.random() < 0.8]
+        """Some debits come on the same day, most some days later: then their lease holds its buckets open meanwhile."""
+        ready = [one for one in self.debits_waiting if everything or self.chance.random() < 0.4]
         self.debits_waiting = [one for one in self.debits_waiting if one not in ready]
         self.debited += ready
         refunds: list[Message] = []
