@@ -2,17 +2,16 @@
 
 import asyncio
 import contextlib
-import os
 import sys
 from collections.abc import AsyncIterator, Sequence
 
 from deploy.local import ports
 from tests.support.auth import RING_TEXT
-from tests.support.auth_process import AuthProcess
 from tests.support.servers import TestBroker
+from tests.support.service_process import ServiceProcess, clean_environment
 
 
-class EdgeProcess(AuthProcess):
+class EdgeProcess(ServiceProcess):
     """A running `python -m services.edge`."""
 
     url: str = ""
@@ -21,12 +20,11 @@ class EdgeProcess(AuthProcess):
 @contextlib.asynccontextmanager
 async def running_edges(count: int, broker: TestBroker, redis_url: str) -> AsyncIterator[Sequence[EdgeProcess]]:
     """So many edges behind one Redis, ready; ended by SIGTERM afterwards."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("FANGATE_")}
     edges: list[EdgeProcess] = []
     readers: list[asyncio.Task[None]] = []
     try:
         for port in ports.pick(count):
-            env = kept | {
+            env = clean_environment() | {
                 "FANGATE_ENV": "test",
                 "FANGATE_AMQP_URL": broker.url("edge"),
                 "FANGATE_REDIS_URL": redis_url,
@@ -38,7 +36,7 @@ async def running_edges(count: int, broker: TestBroker, redis_url: str) -> Async
                 sys.executable, "-m", "services.edge", env=env,
                 stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
             )  # fmt: skip
-            edge = EdgeProcess(process)
+            edge = EdgeProcess("edge", process)
             edge.url = f"http://127.0.0.1:{port}"
             edges.append(edge)
         for edge in edges:

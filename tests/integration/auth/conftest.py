@@ -8,8 +8,9 @@ from libs.common.bus import Bus
 from libs.common.db.outbox import Outbox
 from libs.common.db.pool import Database
 from services.auth.store.postgres import PostgresAccounts
-from tests.support.auth_process import AuthProcess, Operator, environment, running_auth
+from tests.support.auth_process import environment
 from tests.support.servers import TestBroker, TestDatabase
+from tests.support.service_process import Operator, ServiceProcess, running_service
 
 
 @pytest.fixture
@@ -19,12 +20,12 @@ def env(database: TestDatabase, broker: TestBroker) -> dict[str, str]:
 
 @pytest.fixture
 def operator(env: dict[str, str]) -> Operator:
-    return Operator(env)
+    return Operator("auth", env)
 
 
 @pytest.fixture
-async def auth_process(env: dict[str, str]) -> AsyncIterator[AuthProcess]:
-    async with running_auth(env) as process:
+async def auth_process(env: dict[str, str]) -> AsyncIterator[ServiceProcess]:
+    async with running_service("auth", env) as process:
         yield process
 
 

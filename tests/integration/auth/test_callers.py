@@ -21,8 +21,8 @@ from libs.common.ids import new_key
 from services.auth.domain.role import BUILT_IN_ROLES
 from services.auth.store.postgres import PostgresAccounts
 from tests.support.auth import an_organization, digests_of
-from tests.support.auth_process import AuthProcess, Operator, running_auth
 from tests.support.servers import TestBroker
+from tests.support.service_process import Operator, ServiceProcess, running_service
 
 
 async def resolve(edge: Bus, text: str) -> Principal:
@@ -53,7 +53,7 @@ async def heard_by_an_edge(broker: TestBroker) -> AsyncIterator["asyncio.Queue[M
 
 
 async def test_R136_a_key_works_until_the_operator_revokes_it(
-    auth_process: AuthProcess, operator: Operator, edge: Bus, broker: TestBroker
+    auth_process: ServiceProcess, operator: Operator, edge: Bus, broker: TestBroker
 ) -> None:
     org_id = (await operator("org create --name Example"))["org_id"]
     made = await operator(f"key create --org {org_id} --role messaging --label production --key-per-minute 7")
@@ -87,7 +87,7 @@ async def test_R136_a_key_works_until_the_operator_revokes_it(
 
 
 async def test_a_role_edit_and_a_suspension_are_seen_by_the_next_resolve(
-    auth_process: AuthProcess, operator: Operator, edge: Bus
+    auth_process: ServiceProcess, operator: Operator, edge: Bus
 ) -> None:
     org_id = (await operator("org create --name Example"))["org_id"]
     await operator(f"role create --org {org_id} --name limited --all-but api_messages_send")
@@ -110,7 +110,7 @@ async def test_a_role_edit_and_a_suspension_are_seen_by_the_next_resolve(
 
 
 async def test_billings_word_on_the_plan_reaches_the_principal_and_an_older_word_does_not(
-    auth_process: AuthProcess, operator: Operator, edge: Bus, broker: TestBroker
+    auth_process: ServiceProcess, operator: Operator, edge: Bus, broker: TestBroker
 ) -> None:
     org_id = uuid.UUID((await operator("org create --name Example"))["org_id"])
     key = (await operator(f"key create --org {org_id} --role owner --label test"))["key"]
@@ -154,6 +154,6 @@ async def test_what_a_killed_process_left_in_the_outbox_is_told_by_the_next(
     accounts: PostgresAccounts, env: dict[str, str], broker: TestBroker
 ) -> None:
     organization = await an_organization(accounts)  # committed; no relay has run
-    async with heard_by_an_edge(broker) as heard, running_auth(env):
+    async with heard_by_an_edge(broker) as heard, running_service("auth", env):
         event = await asyncio.wait_for(heard.get(), 5)
     assert event == OrganizationChanged(org_id=organization.org_id, av=2)

@@ -4,7 +4,7 @@ import uuid
 
 from libs.common.db.pool import Database
 from libs.common.ids import key_kind
-from tests.support.auth_process import Operator
+from tests.support.service_process import Operator
 
 
 async def test_what_an_operator_makes_can_be_listed_but_the_key_is_shown_once(operator: Operator, db: Database) -> None:
@@ -44,10 +44,10 @@ async def test_a_refusal_is_one_line_on_standard_error_and_status_2(operator: Op
 
 async def test_a_setting_that_is_missing_or_unknown_is_named(operator: Operator) -> None:
     lacking = {name: value for name, value in operator.env.items() if name != "FANGATE_KEY_PEPPERS"}
-    status, _, err = await Operator(lacking).run("org list")
+    status, _, err = await Operator("auth", lacking).run("org list")
     assert (status, err.count("\n")) == (2, 1)
     assert "FANGATE_KEY_PEPPERS" in err
-    status, _, err = await Operator(operator.env | {"FANGATE_KEY_PEPPER": "x"}).run("org list")
+    status, _, err = await Operator("auth", operator.env | {"FANGATE_KEY_PEPPER": "x"}).run("org list")
     assert status == 2
     assert "FANGATE_KEY_PEPPER " in err
 
@@ -55,7 +55,7 @@ async def test_a_setting_that_is_missing_or_unknown_is_named(operator: Operator)
 async def test_without_the_bus_the_change_stands_and_says_that_it_is_not_announced(
     operator: Operator, db: Database
 ) -> None:
-    alone = Operator(operator.env | {"FANGATE_AMQP_URL": "amqp://auth:x@127.0.0.1:9/none"})
+    alone = Operator("auth", operator.env | {"FANGATE_AMQP_URL": "amqp://auth:x@127.0.0.1:9/none"})
     status, out, err = await alone.run("org create --name Example")
     assert status == 3
     assert "org_id" in out

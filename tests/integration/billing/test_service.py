@@ -17,8 +17,9 @@ from libs.common.errors import RpcError
 from libs.common.ids import uuid7
 from libs.common.redis.client import Redis
 from tests.support.billing import a_usage, eventually, recorded
-from tests.support.billing_process import billing_process, command, environment
+from tests.support.billing_process import command, environment
 from tests.support.servers import TestBroker, TestDatabase
+from tests.support.service_process import running_service
 
 
 @pytest.fixture
@@ -114,7 +115,7 @@ async def test_calls_are_leased_posted_and_shown(env: dict[str, str], edge: Bus,
     redis = Redis.create(redis_url)
     ref = (await redis.epoch()).name
     await redis.close()
-    async with billing_process(env):
+    async with running_service("billing", env):
         opened = await ask(edge, org_id, contracts.OpenLease(org_id=org_id, holder="redis", ref=ref, cost=2))
         assert isinstance(opened, contracts.LeaseOpened)
         usage = recorded(*(a_usage(org_id, opened.lease_id) for _ in range(10)))
@@ -138,7 +139,7 @@ async def test_litellm_33872_kill_between_drain_and_commit(env: dict[str, str], 
     """Their spend was lost when a worker died between taking it from the queue and committing it."""
     org_id = uuid.uuid4()
     await command(env, "subscription", "start", "--org", str(org_id), "--plan", "basic")
-    async with billing_process(env) as victim:
+    async with running_service("billing", env) as victim:
         request = contracts.OpenLease(org_id=org_id, holder="edge", ref="edge:1", cost=900)
         opened = await ask(edge, org_id, request)
         batch = contracts.OpenLease(org_id=org_id, holder="batch", ref="batch", amount=100, lease_id=uuid7())
@@ -153,7 +154,7 @@ async def test_litellm_33872_kill_between_drain_and_commit(env: dict[str, str], 
     debit = BatchDebited(org_id=org_id, batch_id=batch.lease_id, amount=100)
     await takedowns.publisher.publish(encode(debit, org_id=org_id))
 
-    async with billing_process(env) as successor:
+    async with running_service("billing", env) as successor:
 
         async def is_posted() -> bool:
             balance = await ask(edge, org_id, contracts.GetBalance(org_id=org_id))

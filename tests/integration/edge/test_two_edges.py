@@ -25,10 +25,10 @@ from services.auth.usecases import UseCases
 from services.auth.usecases.issue_key import KeyOrder
 from tests.support import auth_process, billing_process
 from tests.support.auth import RING_TEXT, StandingClock, an_organization
-from tests.support.auth_process import running_auth
 from tests.support.edge_process import running_edges
 from tests.support.gateway_client import GatewayClient
 from tests.support.servers import TestBroker, TestDatabase
+from tests.support.service_process import running_service
 
 TRIES = int(os.environ.get("TWO_EDGES_TRIES", "20"))
 PATIENCE_S = 20.0
@@ -76,8 +76,8 @@ async def world(database: TestDatabase, broker: TestBroker, redis_url: str) -> A
         await change.set_subscription(plan)
     owner = await do.issue_key(KeyOrder(org_id=organization.org_id, role="owner", label="owner"))
     async with (
-        running_auth(auth_process.environment(database, broker)),
-        billing_process.billing_process(billing_process.environment(database, broker, redis_url)),
+        running_service("auth", auth_process.environment(database, broker)),
+        running_service("billing", billing_process.environment(database, broker, redis_url)),
         running_edges(2, broker, redis_url) as (one, other),
     ):
         yield World(one.url, other.url, organization.org_id, owner.text, do, Relay(db, bus.publisher, outbox))

@@ -11,8 +11,9 @@ from libs.common.ids import uuid7
 from services.sessions.sandbox.data.account import account_id_of
 from tests.support.sandbox import DEMO_EMAIL, Sandbox
 from tests.support.servers import TestBroker, TestDatabase
+from tests.support.service_process import Operator, ServiceProcess, running_service
 from tests.support.sessions import RING
-from tests.support.sessions_process import Operator, SessionsProcess, environment, running_process
+from tests.support.sessions_process import environment
 
 PASSWORD = "sandbox-demo-password"
 ORG = uuid7()
@@ -25,13 +26,13 @@ def env(database: TestDatabase, broker: TestBroker, sandbox: Sandbox) -> dict[st
 
 
 @pytest.fixture
-async def process(env: dict[str, str]) -> AsyncIterator[SessionsProcess]:
-    async with running_process(env) as running:
+async def process(env: dict[str, str]) -> AsyncIterator[ServiceProcess]:
+    async with running_service("sessions", env) as running:
         yield running
 
 
-async def test_the_life_of_a_model(process: SessionsProcess, env: dict[str, str], sandbox: Sandbox) -> None:
-    operator = Operator(env)
+async def test_the_life_of_a_model(process: ServiceProcess, env: dict[str, str], sandbox: Sandbox) -> None:
+    operator = Operator("sessions", env)
     made = await operator(CONNECT, f"{PASSWORD}\n")
     assert (made["state"], made["account"]) == ("connected", str(account_id_of(DEMO_EMAIL)))
 
@@ -59,9 +60,9 @@ async def test_the_life_of_a_model(process: SessionsProcess, env: dict[str, str]
     assert PASSWORD not in "".join(process.lines)
 
 
-async def test_what_is_refused_is_one_line_and_status_2(process: SessionsProcess, env: dict[str, str]) -> None:
+async def test_what_is_refused_is_one_line_and_status_2(process: ServiceProcess, env: dict[str, str]) -> None:
     assert process.admin_port
-    operator = Operator(env)
+    operator = Operator("sessions", env)
     wrong, none, unknown, missing = await asyncio.gather(
         operator.run(CONNECT, "not-the-password\n"),
         operator.run(CONNECT.replace("demo ", "other "), ""),
@@ -76,10 +77,10 @@ async def test_what_is_refused_is_one_line_and_status_2(process: SessionsProcess
 
 
 async def test_keys_of_the_vault_are_rotated(
-    process: SessionsProcess, env: dict[str, str], database: TestDatabase
+    process: ServiceProcess, env: dict[str, str], database: TestDatabase
 ) -> None:
     # given a model under the first key
-    operator = Operator(env)
+    operator = Operator("sessions", env)
     made = await operator(CONNECT, f"{PASSWORD}\n")
     await process.end()
     db = await Database.connect(database.dsn("sessions"), schema="sessions", name="test", size_max=1)
@@ -88,8 +89,8 @@ async def test_keys_of_the_vault_are_rotated(
 
     # when a second key becomes active and the first one goes
     both = env | {"FANGATE_VAULT_KEYS": f"k2:{'22' * 32},{RING}"}
-    assert await Operator(both)("vault rewrap") == {"rewrapped": 1}
-    assert await Operator(both)("vault rewrap") == {"rewrapped": 0}
+    assert await Operator("sessions", both)("vault rewrap") == {"rewrapped": 1}
+    assert await Operator("sessions", both)("vault rewrap") == {"rewrapped": 0}
     after = await db.fetchrow("SELECT credentials, session FROM vault")
     await db.close()
 
@@ -99,6 +100,6 @@ async def test_keys_of_the_vault_are_rotated(
         assert after[column][:5] == b"v1\x02k2"
         assert after[column][-20:] == before[column][-20:]
     new = env | {"FANGATE_VAULT_KEYS": f"k2:{'22' * 32}"}
-    async with running_process(new):
-        refreshed = await Operator(new)(f"model refresh {made['model_id']}")
+    async with running_service("sessions", new):
+        refreshed = await Operator("sessions", new)(f"model refresh {made['model_id']}")
     assert refreshed["state"] == "connected"

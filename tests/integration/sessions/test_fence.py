@@ -13,8 +13,9 @@ from libs.common.errors import RpcError
 from libs.common.ids import uuid7
 from tests.support.sandbox import Sandbox
 from tests.support.servers import TestBroker, TestDatabase
+from tests.support.service_process import Operator, running_service
 from tests.support.sessions import Sessions
-from tests.support.sessions_process import Operator, environment, running_process
+from tests.support.sessions_process import environment
 
 
 async def test_a_redelivery_gets_the_recorded_answer_and_no_second_call(sessions: Sessions) -> None:
@@ -91,9 +92,9 @@ async def test_a_call_killed_after_started_is_never_sent_twice(
     edge = await Bus.connect(broker.url("edge"), service="edge")
     db = await Database.connect(database.dsn("sessions"), schema="sessions", name="test", size_max=2)
     try:
-        async with running_process(env) as first:
+        async with running_service("sessions", env) as first:
             connect = f"model connect --org {org_id} --provider sandbox --label one --email demo@sandbox.test"
-            model = await Operator(env)(f"{connect} --password-stdin", "sandbox-demo-password\n")
+            model = await Operator("sessions", env)(f"{connect} --password-stdin", "sandbox-demo-password\n")
             sandbox.fault(route="messages_send", delay_ms=20_000)
             call = Proxy(
                 call_id=uuid7(), org_id=org_id, model_id=model["model_id"], route="messages_send",
@@ -108,7 +109,7 @@ async def test_a_call_killed_after_started_is_never_sent_twice(
                     await asyncio.sleep(0.02)
             assert await first.end(signal.SIGKILL) == -signal.SIGKILL
         # when another process gets the message again
-        async with running_process(env):
+        async with running_service("sessions", env):
             with pytest.raises(RpcError) as unknown:
                 await answer
         assert unknown.value.code == "OUTCOME_UNKNOWN"
@@ -125,9 +126,9 @@ async def test_a_drain_finishes_the_call_under_way(
     env, org_id = environment(database, broker, sandbox), uuid7()
     edge = await Bus.connect(broker.url("edge"), service="edge")
     try:
-        async with running_process(env) as process:
+        async with running_service("sessions", env) as process:
             connect = f"model connect --org {org_id} --provider sandbox --label one --email demo@sandbox.test"
-            model = await Operator(env)(f"{connect} --password-stdin", "sandbox-demo-password\n")
+            model = await Operator("sessions", env)(f"{connect} --password-stdin", "sandbox-demo-password\n")
             sandbox.fault(route="chats_list", delay_ms=1_000)
             call = Proxy(call_id=uuid7(), org_id=org_id, model_id=model["model_id"], route="chats_list")
             answer = asyncio.create_task(edge.call(call, org_id=org_id, deadline_ms=int(1000 * (time.time() + 10))))
