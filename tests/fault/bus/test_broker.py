@@ -150,6 +150,9 @@ async def test_a_full_queue_refuses_calls_at_once(broker: TestBroker) -> None:
     await edge.close()
 
 
+QUEUE_FORGOTTEN_S = 2.0
+
+
 async def test_a_queue_that_is_gone_refuses_calls_and_its_consumer_returns_with_it(broker: TestBroker) -> None:
     server = await Bus.connect(broker.url("sessions"), service="sessions")
     edge = await Bus.connect(broker.url("edge"), service="edge")
@@ -159,6 +162,9 @@ async def test_a_queue_that_is_gone_refuses_calls_and_its_consumer_returns_with_
     await _delete_queue(broker, "sessions.rpc")
     with pytest.raises(Refused):
         await call(edge)
+    # Not at once: RabbitMQ 3.10 takes what a queue of the same name delivers to the same consumer tag for repetitions until the
+    # channel has let go of the old queue (docs/operations.md, "Known limits").
+    await asyncio.sleep(QUEUE_FORGOTTEN_S)
     await broker.management.import_definitions(definitions(broker.vhost))
     # then its consumer comes back by itself, and calls work
     await eventually(lambda: _has_consumer(broker, "sessions.rpc"), timeout_s=5.0)
