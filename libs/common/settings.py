@@ -113,4 +113,4 @@ def _find(name: str, service: str, env: Mapping[str, str]) -> str | None:
 def _decode(kind: type, value: object) -> object:
     if kind is Secret and isinstance(value, str):
         return Secret(value)
-    raise NotImplementedError(kind)
+    raise TypeError(f"no setting is read as {kind.__name__}")

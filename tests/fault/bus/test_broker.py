@@ -162,8 +162,8 @@ async def test_a_queue_that_is_gone_refuses_calls_and_its_consumer_returns_with_
     await _delete_queue(broker, "sessions.rpc")
     with pytest.raises(Refused):
         await call(edge)
-    # Not at once: RabbitMQ 3.10 takes what a queue of the same name delivers to the same consumer tag for repetitions until the
-    # channel has let go of the old queue (docs/operations.md, "Known limits").
+    # Not at once: made again within a second, the queue often keeps the restored consumer but delivers nothing to it
+    # (docs/operations.md, "Known limits").
     await asyncio.sleep(QUEUE_FORGOTTEN_S)
     await broker.management.import_definitions(definitions(broker.vhost))
     # then its consumer comes back by itself, and calls work
