@@ -1,15 +1,10 @@
 """The composition root of auth: every object is built here, once, in order."""
 
-from libs.common.bus import Bus
 from libs.common.clock import Clock, SystemClock
-from libs.common.db.migrate import schema_is_current
-from libs.common.db.outbox import Outbox
-from libs.common.db.pool import Database
-from libs.common.db.relay import Relay
-from libs.common.errors import Unavailable
 from libs.common.peppers import PepperRing
 from libs.common.process import Process
 from libs.common.settings import load
+from libs.common.worker import Worker
 from services.auth.domain.ports import Accounts, KeyHolders
 from services.auth.entry.consumers import consumers
 from services.auth.settings import AuthSettings
@@ -37,34 +32,10 @@ async def build(process: Process) -> None:
     """Wire the service into `process`."""
     settings = load(AuthSettings, service=SERVICE)
     peppers = settings.pepper_ring()
-    db = await process.closing(await Database.connect(settings.postgres_dsn.reveal(), schema=SERVICE, name=SERVICE))
-    bus = await process.closing(
-        await Bus.connect(settings.amqp_url.reveal(), service=SERVICE, reply=settings.bus_reply)
-    )
-    outbox = Outbox()
-    relay = Relay(db, bus.publisher, outbox)
-    accounts, clock = PostgresAccounts(db, outbox), SystemClock()
-    do = use_cases(accounts, PostgresKeyHolders(db), peppers, clock)
-
-    async def schema() -> None:
-        if not await schema_is_current(db, SERVICE):
-            raise Unavailable(detail="migrations are missing: python -m libs.common.db.migrate")
-
-    async def drain_bus() -> None:
-        await bus.drain(settings.drain_seconds)
-
-    async def drain_outbox() -> None:
-        await relay.flush()
-
-    process.ready_when("postgres", db.ping)
-    process.ready_when("schema", schema)
-    process.ready_when("bus", bus.check)
-    process.start("bus", bus.run())
-    process.start("relay", relay.run())
-    await bus.start(consumers(do, accounts, clock))
-    process.on_drain("bus", drain_bus)
-    # After the handlers ended: what they wrote leaves with them.
-    process.on_drain("outbox", drain_outbox)
+    worker = await Worker.open(process, settings)
+    accounts, clock = PostgresAccounts(worker.db, worker.outbox), SystemClock()
+    do = use_cases(accounts, PostgresKeyHolders(worker.db), peppers, clock)
+    await worker.serve(consumers(do, accounts, clock))
 
 
 def use_cases(accounts: Accounts, holders: KeyHolders, peppers: PepperRing, clock: Clock) -> UseCases:

@@ -15,14 +15,14 @@ from typing import Any, Final, TypeAlias
 
 import msgspec
 
-from libs.common.bus import Bus, BusError
+from libs.common.bus import BusError
 from libs.common.clock import Clock, SystemClock
 from libs.common.db.outbox import Outbox
 from libs.common.db.pool import Database
-from libs.common.db.relay import Relay
 from libs.common.errors import FangateError
 from libs.common.settings import SettingsError, load
 from libs.common.telemetry.log import configure_logging
+from libs.common.worker import announce
 from services.auth.app import SERVICE, use_cases
 from services.auth.domain.key import Key, KeyKind
 from services.auth.domain.organization import Organization, OrganizationState
@@ -74,9 +74,7 @@ async def _run(settings: AuthSettings, arguments: argparse.Namespace) -> int:
         command: Command = arguments.command
         answer = await command(desk, arguments)
         print(msgspec.json.encode(answer).decode(), flush=True)
-        if outbox.wake.is_set():
-            return await _announce(settings, db, outbox)
-        return 0
+        return await _announce(settings, db, outbox)
     finally:
         await db.close()
 
@@ -85,11 +83,7 @@ async def _announce(settings: AuthSettings, db: Database, outbox: Outbox) -> int
     """Bring what was committed to the bus before the command ends."""
     try:
         async with asyncio.timeout(ANNOUNCE_SECONDS):
-            bus = await Bus.connect(settings.amqp_url.reveal(), service=SERVICE, reply=settings.bus_reply)
-            try:
-                await Relay(db, bus.publisher, outbox).flush()
-            finally:
-                await bus.close()
+            await announce(db, outbox, settings.amqp_url, service=SERVICE)
     except (FangateError, BusError, TimeoutError) as exc:
         return _complain(f"done, but not announced yet, the bus is away: {exc}", EXIT_NOT_ANNOUNCED)
     return 0

@@ -1,16 +1,14 @@
 """The settings of auth, read from `FANGATE_*` (docs/operations.md)."""
 
 from libs.common.peppers import PepperRing
-from libs.common.settings import CommonSettings, Secret, SettingsError
+from libs.common.settings import Secret, SettingsError
+from libs.common.worker import WorkerSettings
 
 
-class AuthSettings(CommonSettings, frozen=True, kw_only=True):
-    """What auth reads beside the common settings."""
+class AuthSettings(WorkerSettings, frozen=True, kw_only=True):
+    """What auth reads beside what every worker does."""
 
-    postgres_dsn: Secret
-    amqp_url: Secret
     key_peppers: Secret  # name:hex64,… - the same ring as the edge's, active first
-    bus_reply: str = "direct"  # direct | queue
 
     def pepper_ring(self) -> PepperRing:
         """The ring of FANGATE_KEY_PEPPERS. Raises SettingsError, which shows no pepper."""

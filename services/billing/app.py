@@ -5,17 +5,14 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from libs.common.bus.bus import Bus
 from libs.common.clock import Clock, SystemClock
-from libs.common.db.migrate import schema_is_current
 from libs.common.db.outbox import Outbox
 from libs.common.db.pool import Database
-from libs.common.db.relay import Relay
 from libs.common.db.timers import Timer
-from libs.common.errors import Unavailable
 from libs.common.process import Process
 from libs.common.redis.client import Redis
 from libs.common.settings import load
+from libs.common.worker import Worker
 from services.billing.domain.lease import LeaseRules
 from services.billing.entry.consumers import Handlers, consumers
 from services.billing.entry.timers import Work, schedule
@@ -35,6 +32,8 @@ from services.billing.usecases.renew_periods import RenewPeriods
 from services.billing.usecases.retry_refunds import RetryRefunds
 from services.billing.usecases.reverse import Reverse
 from services.billing.usecases.turns import Turns
+
+CONNECTIONS_MAX = 20  # to Postgres: two ledger queues, rpc and the timers side by side
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,38 +91,17 @@ def assemble(
 async def build(process: Process) -> None:
     """Connect, wire and start."""
     settings = load(BillingSettings, service="billing")
-    db = await process.closing(
-        await Database.connect(settings.postgres_dsn.reveal(), schema="billing", name="billing", size_max=20)
-    )
+    worker = await Worker.open(process, settings, connections_max=CONNECTIONS_MAX)
     redis = await process.closing(Redis.create(settings.redis_url.reveal()))
-    bus = await process.closing(
-        await Bus.connect(settings.amqp_url.reveal(), service="billing", reply=settings.bus_reply)
-    )
-    outbox = Outbox()
-    relay = Relay(db, bus.publisher, outbox)
     app = assemble(
-        db,
+        worker.db,
         redis,
-        outbox,
+        worker.outbox,
         redis_prefix=settings.redis_prefix,
         is_finalising=settings.lease_finalise,
         grace=timedelta(hours=settings.past_due_grace_hours),
     )
-
-    async def schema() -> None:
-        if not await schema_is_current(db, "billing"):
-            raise Unavailable(detail="migrations are missing: python -m libs.common.db.migrate")
-
-    async def drain() -> None:
-        await bus.drain(settings.drain_seconds)
-        await relay.flush()
-
-    process.ready_when("postgres", db.ping)
-    process.ready_when("schema", schema)
-    process.ready_when("bus", bus.check)  # not Redis: without it billing posts, and the edge keeps its own counters
-    process.on_drain("bus", drain)
-    process.start("relay", relay.run())
-    process.start("bus", bus.run())
     for name, interval_s, work in schedule(app.work):
         process.start(name, Timer(name, interval_s, work).run())
-    await bus.start(consumers(app.handlers))
+    # Ready without Redis: billing posts all the same, and the edge keeps its own counters.
+    await worker.serve(consumers(app.handlers))

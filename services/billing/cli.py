@@ -15,17 +15,16 @@ from uuid import UUID
 import msgspec
 import orjson
 
-from libs.common.bus.bus import Bus
 from libs.common.bus.errors import BusError
 from libs.common.clock import Clock, SystemClock
 from libs.common.db.errors import DatabaseError
 from libs.common.db.outbox import Outbox
 from libs.common.db.pool import Database
-from libs.common.db.relay import Relay
 from libs.common.errors import FangateError
 from libs.common.redis.client import Redis
 from libs.common.settings import SettingsError, load
 from libs.common.telemetry.log import configure_logging
+from libs.common.worker import announce
 from services.billing.domain.audit import Audit
 from services.billing.domain.bucket import BucketKind
 from services.billing.domain.lease import LeaseRules
@@ -275,22 +274,12 @@ async def _run(options: argparse.Namespace, settings: CommandSettings) -> Answer
         )
         work: Callable[[argparse.Namespace], Awaitable[Answer]] = getattr(commands, options.work)
         answer = await work(options)
-        if outbox.wake.is_set():
-            await _publish(db, outbox, settings)
+        await announce(db, outbox, settings.amqp_url, service="billing")
         return answer
     finally:
         if redis is not None:
             await redis.close()
         await db.close()
-
-
-async def _publish(db: Database, outbox: Outbox, settings: CommandSettings) -> None:
-    """Take to the bus what the command said; what does not get there stays in the outbox for the service's relay."""
-    bus = await Bus.connect(settings.amqp_url.reveal(), service="billing")
-    try:
-        await Relay(db, bus.publisher, outbox).flush()
-    finally:
-        await bus.close()
 
 
 def main(argv: list[str]) -> int:

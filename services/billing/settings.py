@@ -1,17 +1,15 @@
 """Settings of the service and of its command line."""
 
 from libs.common.settings import CommonSettings, Secret
+from libs.common.worker import WorkerSettings
 
 
-class BillingSettings(CommonSettings, frozen=True, kw_only=True):
-    """What billing reads beside the common settings."""
+class BillingSettings(WorkerSettings, frozen=True, kw_only=True):
+    """What billing reads beside what every worker does."""
 
-    postgres_dsn: Secret
-    amqp_url: Secret
     redis_url: Secret
     redis_prefix: str = ""  # in front of all key names, the same in edge and billing
     past_due_grace_hours: float = 0.0  # how long a past due subscription is still served
-    bus_reply: str = "direct"
     lease_finalise: bool = True  # off while shards move between ledger queues, until the old queue is empty
 
 

@@ -4,19 +4,15 @@ import random
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from libs.common.bus import Bus
 from libs.common.clock import Clock, SystemClock
-from libs.common.db.migrate import schema_is_current
 from libs.common.db.outbox import Outbox
 from libs.common.db.pool import Database
-from libs.common.db.relay import Relay
-from libs.common.db.tx import keep_inbox
-from libs.common.errors import Unavailable
 from libs.common.http.client import HttpClient
 from libs.common.process import Process
 from libs.common.sealing import FormKeys
 from libs.common.settings import load
 from libs.common.telemetry.metrics import LATENCY_BUCKETS, Counter, Histogram
+from libs.common.worker import Worker
 from services.sessions.domain.pace import Rate
 from services.sessions.domain.ports import Provider
 from services.sessions.entry.consumers import consumers
@@ -68,15 +64,10 @@ async def build(process: Process) -> None:
     """Wire the service into `process`."""
     settings = load(SessionsSettings, service=SERVICE)
     vault, platforms, forms = settings.vault(), settings.platforms(), settings.forms()
-    dsn = settings.postgres_dsn.reveal()
-    db = await process.closing(await Database.connect(dsn, schema=SERVICE, name=SERVICE, size_max=CONNECTIONS_MAX))
+    worker = await Worker.open(process, settings, connections_max=CONNECTIONS_MAX)
     http = await process.closing(await HttpClient.open(body_bytes_max=ANSWER_BYTES_MAX))
-    bus = await process.closing(
-        await Bus.connect(settings.amqp_url.reveal(), service=SERVICE, reply=settings.bus_reply)
-    )
-    clock, outbox = SystemClock(), Outbox()
-    relay = Relay(db, bus.publisher, outbox)
-    on = stores(db, outbox, SealedRows(vault), clock)
+    clock = SystemClock()
+    on = stores(worker.db, worker.outbox, SealedRows(vault), clock)
     providers = {
         name: SessionProvider(http, name=name, url=url, dialect=dialect, clock=clock)
         for name, (url, dialect) in platforms.items()
@@ -86,24 +77,6 @@ async def build(process: Process) -> None:
         paces=settings.paces(),
     )  # fmt: skip
 
-    async def schema() -> None:
-        if not await schema_is_current(db, SERVICE):
-            raise Unavailable(detail="migrations are missing: python -m libs.common.db.migrate")
-
-    async def keep_days() -> None:
-        await keep_inbox(db)
-
-    async def drain_bus() -> None:
-        await bus.drain(settings.drain_seconds)
-
-    async def drain_outbox() -> None:
-        await relay.flush()
-
-    process.ready_when("postgres", db.ping)
-    process.ready_when("schema", schema)
-    process.ready_when("bus", bus.check)
-    process.start("bus", bus.run())
-    process.start("relay", relay.run())
     for timer in timers(
         enqueue_due_refreshes=on.sweepings.enqueue_due_refreshes,
         nudge_stuck=on.sweepings.nudge_stuck,
@@ -112,13 +85,9 @@ async def build(process: Process) -> None:
         count_states=on.models.count_states,
         count_overdue=on.sweepings.count_overdue,
         drop_old_links=on.sweepings.drop_old_links,
-        keep_inbox=keep_days,
     ):
         process.start(timer.name, timer.run())
-    await bus.start(consumers(do))
-    process.on_drain("bus", drain_bus)
-    # After the handlers ended: what they wrote leaves with them.
-    process.on_drain("outbox", drain_outbox)
+    await worker.serve(consumers(do))
 
 
 def stores(db: Database, outbox: Outbox, sealed: SealedRows, clock: Clock) -> Stores:

@@ -14,16 +14,15 @@ from typing import Any, Final, TypeAlias
 
 import msgspec
 
-from libs.common.bus import Bus
 from libs.common.clock import SystemClock
 from libs.common.contracts.sessions import RefreshModel
 from libs.common.db.outbox import Outbox
 from libs.common.db.pool import Database
-from libs.common.db.relay import Relay
 from libs.common.errors import FangateError
 from libs.common.http.client import HttpClient
 from libs.common.settings import SettingsError, load
 from libs.common.telemetry.log import configure_logging
+from libs.common.worker import announce
 from services.sessions.app import SERVICE, Stores, stores, use_cases
 from services.sessions.domain.credentials import Credentials
 from services.sessions.domain.errors import ModelNotConnected, ModelNotFound
@@ -79,13 +78,8 @@ async def _run(settings: SessionsSettings, arguments: argparse.Namespace) -> Ans
             for name, (url, dialect) in settings.platforms().items()
         }
 
-        async def announce() -> None:
-            if outbox.wake.is_set():
-                bus = await Bus.connect(settings.amqp_url.reveal(), service=SERVICE, reply=settings.bus_reply)
-                try:
-                    await Relay(db, bus.publisher, outbox).flush()
-                finally:
-                    await bus.close()
+        async def say() -> None:
+            await announce(db, outbox, settings.amqp_url, service=SERVICE)
 
         on = stores(db, outbox, sealed, clock)
         timeout_ms = int(1000 * settings.upstream_timeout_seconds)
@@ -93,8 +87,8 @@ async def _run(settings: SessionsSettings, arguments: argparse.Namespace) -> Ans
             on, providers, clock, upstream_timeout_ms=timeout_ms, forms=settings.forms(), paces=settings.paces()
         )
         command: Command = arguments.command
-        answer = await command(Desk(do, on, frozenset(providers), announce), arguments)
-        await announce()
+        answer = await command(Desk(do, on, frozenset(providers), say), arguments)
+        await say()
         return answer
     finally:
         await http.close()

@@ -1,24 +1,22 @@
 """The settings of sessions, read from `FANGATE_*` (docs/operations.md)."""
 
 from libs.common.sealing import FormKeys
-from libs.common.settings import CommonSettings, Secret, SettingsError
+from libs.common.settings import Secret, SettingsError
+from libs.common.worker import WorkerSettings
 from services.sessions.domain.pace import Rate
 from services.sessions.domain.vault import Vault
 from services.sessions.gateways.providers.dialect import Dialect, parse_dialect
 
 
-class SessionsSettings(CommonSettings, frozen=True, kw_only=True):
-    """What sessions reads beside the common settings."""
+class SessionsSettings(WorkerSettings, frozen=True, kw_only=True):
+    """What sessions reads beside what every worker does."""
 
-    postgres_dsn: Secret
-    amqp_url: Secret
     vault_keys: Secret  # name:hex64,… - the key ring of the vault, active first
     form_keys: Secret  # name:hex64,… - private keys that users' forms are sealed to, active first
     sandbox_url: str = ""  # empty = no provider `sandbox`
     session_platform_url: str = ""  # empty = no provider `session`
     session_platform_paths: str = ""  # JSON, see gateways/providers/dialect.py
     upstream_timeout_seconds: float = 30.0
-    bus_reply: str = "direct"  # direct | queue
     model_calls_per_minute: int = 300  # to one account of a platform, from all processes; 0 = no limit
     model_calls_burst: int = 30
     sandbox_calls_per_minute: int = 0

@@ -17,7 +17,7 @@ DUE_SECONDS: Final = 1.0
 LOOK_SECONDS: Final = 1.0  # how long another process' change of a model may stay unseen
 SWEEP_SECONDS: Final = 60.0
 COUNT_SECONDS: Final = 15.0
-INBOX_SECONDS: Final = 3_600.0
+LINKS_SECONDS: Final = 3_600.0
 
 
 def timers(
@@ -29,7 +29,6 @@ def timers(
     count_states: Callable[[], Awaitable[Mapping[str, int]]],
     count_overdue: Callable[[], Awaitable[int]],
     drop_old_links: Callable[[], Awaitable[None]],
-    keep_inbox: Callable[[], Awaitable[None]],
 ) -> list[Timer]:
     """All timers of the service. What they do is safe in any number of processes at once."""
 
@@ -55,6 +54,5 @@ def timers(
         Timer("nudge stuck models", SWEEP_SECONDS, nudge),
         Timer("close old calls", SWEEP_SECONDS, close_calls),
         Timer("count models", COUNT_SECONDS, count_models),
-        Timer("drop old links", INBOX_SECONDS, drop_old_links),
-        Timer("keep inbox", INBOX_SECONDS, keep_inbox),
+        Timer("drop old links", LINKS_SECONDS, drop_old_links),
     ]
