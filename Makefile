@@ -6,7 +6,7 @@ PYTEST := $(BIN)/python -m pytest -q
 
 .DEFAULT_GOAL := help
 .PHONY: help setup bootstrap run up down status demo test unit integration contract e2e fault year faults bench \
-        lint types imports deps topology
+        lint types imports deps topology asyncapi
 .NOTPARALLEL:
 
 help: ## list the targets
@@ -75,3 +75,6 @@ deps: setup ## nothing unused, nothing undeclared
 
 topology: setup ## write deploy/rabbitmq/definitions.json anew
 	@$(BIN)/python -m libs.common.bus.topology > deploy/rabbitmq/definitions.json
+
+asyncapi: setup ## write docs/asyncapi.json, the document of the bus, anew
+	@$(BIN)/python -m libs.common.bus.asyncapi > docs/asyncapi.json
