@@ -21,6 +21,9 @@ from tests.support.stack import Organization, Stack, running_stack
 FOLDER: Final = RUN / "bench"
 PLAN: Final = "bench"  # windows that never limit
 PLAN_SIZE: Final = ("--credits", "100000000", "--per-minute", "100000000", "--per-day", "1000000000")
+PACE: Final = {  # kept like every other limit, and never reached: all calls go to one account
+    "FANGATE_MODEL_CALLS_PER_MINUTE": "1000000000", "FANGATE_MODEL_CALLS_BURST": "1000000000",
+}  # fmt: skip
 LEDGER_RECORDS: Final = 50_000
 LEDGER_RATE: Final = 5_000  # debits a second of the latency figure
 SOAK_STEPS: Final = 6  # memory is looked at this often
@@ -46,7 +49,7 @@ def main() -> int:
         upstream = f"http://127.0.0.1:{upstream_port}"
         with (
             running("tests.load.proxy", log, upstream) as (proxy_port, proxy_pid),
-            running_stack(RUN / f"stack-{os.getpid()}", FANGATE_SESSION_PLATFORM_URL=upstream) as stack,
+            running_stack(RUN / f"stack-{os.getpid()}", FANGATE_SESSION_PLATFORM_URL=upstream, **PACE) as stack,
         ):
             sides = [
                 Side(name="direct", port=upstream_port, path=PATH),
