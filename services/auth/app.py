@@ -10,12 +10,15 @@ from services.auth.entry.consumers import consumers
 from services.auth.settings import AuthSettings
 from services.auth.store.postgres import PostgresAccounts, PostgresKeyHolders
 from services.auth.usecases import UseCases
+from services.auth.usecases.accept_invitation import AcceptInvitation
 from services.auth.usecases.add_user import AddUser
 from services.auth.usecases.create_organization import CreateOrganization
 from services.auth.usecases.create_role import CreateRole
+from services.auth.usecases.invite_user import InviteUser
 from services.auth.usecases.issue_key import IssueKey
 from services.auth.usecases.project_subscription import ProjectSubscription
 from services.auth.usecases.remove_role import RemoveRole
+from services.auth.usecases.remove_user import RemoveUser
 from services.auth.usecases.rename_organization import RenameOrganization
 from services.auth.usecases.replace_role import ReplaceRole
 from services.auth.usecases.resolve_key import ResolveKey
@@ -24,6 +27,7 @@ from services.auth.usecases.rotate_key import RotateKey
 from services.auth.usecases.set_organization_state import SetOrganizationState
 from services.auth.usecases.update_key import UpdateKey
 from services.auth.usecases.update_role import UpdateRole
+from services.auth.usecases.update_user import UpdateUser
 
 SERVICE = "auth"
 
@@ -41,12 +45,15 @@ async def build(process: Process) -> None:
 def use_cases(accounts: Accounts, holders: KeyHolders, peppers: PepperRing, clock: Clock) -> UseCases:
     """Every use case on these ports."""
     return UseCases(
+        accept_invitation=AcceptInvitation(accounts, clock),
         add_user=AddUser(accounts),
         create_organization=CreateOrganization(accounts),
         create_role=CreateRole(accounts, clock),
+        invite_user=InviteUser(accounts, clock),
         issue_key=IssueKey(accounts, peppers, clock),
         project_subscription=ProjectSubscription(accounts),
         remove_role=RemoveRole(accounts, clock),
+        remove_user=RemoveUser(accounts, clock),
         rename_organization=RenameOrganization(accounts),
         replace_role=ReplaceRole(accounts, clock),
         resolve_key=ResolveKey(holders, peppers.active, clock),
@@ -55,4 +62,5 @@ def use_cases(accounts: Accounts, holders: KeyHolders, peppers: PepperRing, cloc
         set_organization_state=SetOrganizationState(accounts),
         update_key=UpdateKey(accounts, clock),
         update_role=UpdateRole(accounts),
+        update_user=UpdateUser(accounts, clock),
     )

@@ -170,6 +170,7 @@ async def _key_create(desk: Desk, arguments: argparse.Namespace) -> Answer:
             model_id=arguments.model,
             api_version=arguments.api_version,
             read_only=arguments.read_only,
+            addresses=tuple(_names(arguments.addresses)),
         )
     )
     return {"key_id": issued.key_id, "key": issued.text}
@@ -285,6 +286,7 @@ def _parser() -> argparse.ArgumentParser:
     create.add_argument("--model", type=uuid.UUID, metavar="MODEL_ID", help="bind it to one model")
     create.add_argument("--api-version", metavar="YYYY-MM-DD")
     create.add_argument("--read-only", action="store_true")
+    create.add_argument("--addresses", default="", metavar="A,B,C", help="networks (CIDR) it may be used from")
     _of_organization(_verb(key, "list", _key_list, "an organization's keys"))
     _verb(key, "revoke", _key_revoke, "the end of a key, at once").add_argument("key_id", type=uuid.UUID)
 

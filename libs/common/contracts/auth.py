@@ -49,6 +49,7 @@ class Principal(Message, frozen=True, kw_only=True):
     api_version: str | None = None  # pinned at issue
     read_only: bool = False
     features: frozenset[str] = frozenset()
+    addresses: tuple[str, ...] = ()  # networks the key may be used from; none = from anywhere
 
 
 class OrganizationChanged(Message, frozen=True, kw_only=True):
@@ -68,11 +69,12 @@ class KeyRevoked(Message, frozen=True, kw_only=True):
 
 
 class Actor(msgspec.Struct, frozen=True, kw_only=True):
-    """Who asks for a change, and from where. Without a key: the operator, or the gateway itself."""
+    """Who asks for a change, and from where. Without a key: whoever follows a link, or the operator."""
 
     key_id: uuid.UUID | None = None
     user_id: uuid.UUID | None = None
     address: str = ""  # the client's, as the edge sees it past trusted proxies
+    is_link: bool = False  # a one-time link was followed; `user_id` is whose it is, if anybody's
 
 
 class Changed(Message, frozen=True, kw_only=True):
@@ -128,7 +130,7 @@ class ListAudit(Message, frozen=True, kw_only=True):
 
 
 class AuditEntry(msgspec.Struct, frozen=True, kw_only=True):
-    """Who did what, when, from where. `by` is `key` or `operator`; `details` are plain facts, never secrets."""
+    """Who did what, when, from where. `by` is `key`, `link` or `operator`; `details` are plain facts, never secrets."""
 
     entry_id: uuid.UUID
     at: datetime
@@ -146,6 +148,102 @@ class Audit(Message, frozen=True, kw_only=True):
 
     entries: tuple[AuditEntry, ...]
     next: uuid.UUID | None = None
+
+
+class ListUsers(Message, frozen=True, kw_only=True):
+    """A page of an organization's users, oldest first; removed ones are gone."""
+
+    org_id: uuid.UUID
+    limit: int = 50
+    offset: int = 0
+
+
+class User(msgspec.Struct, frozen=True, kw_only=True):
+    """A person of an organization."""
+
+    user_id: uuid.UUID
+    email: str
+    role: str
+    role_id: uuid.UUID
+    state: str  # invited | active | suspended | removed
+    created_at: datetime
+    invited_until: datetime | None = None  # when the open link of an invitation ends, past or not
+
+
+class Users(Message, frozen=True, kw_only=True):
+    """One page and the number of users on all pages."""
+
+    users: tuple[User, ...]
+    total: int
+
+
+class InviteUser(Message, frozen=True, kw_only=True):
+    """Ask somebody in by a link; `link` is the SHA-256 of its token. An invitation that is open already is replaced. Fails with
+    INVALID_REQUEST (the address), NOT_FOUND (the role), CONFLICT (a user already, too many users), PERMISSION_DENIED (a role
+    with more than the key that asks has).
+    """
+
+    org_id: uuid.UUID
+    by: Actor
+    email: str
+    role: str
+    link: bytes
+
+
+class UserInvited(Message, frozen=True, kw_only=True):
+    """The invited user; the link works until `user.invited_until`."""
+
+    user: User
+
+
+class UpdateUser(Message, frozen=True, kw_only=True):
+    """Change what is given (None: unchanged). Fails as `InviteUser`; with CONFLICT for the last owner, and for a rest of
+    somebody who has not joined yet.
+    """
+
+    org_id: uuid.UUID
+    by: Actor
+    user_id: uuid.UUID
+    role: str | None = None
+    is_suspended: bool | None = None
+
+
+class RemoveUser(Message, frozen=True, kw_only=True):
+    """Remove a user, or take an invitation back; personal keys end. Fails with NOT_FOUND, CONFLICT (the last owner)."""
+
+    org_id: uuid.UUID
+    by: Actor
+    user_id: uuid.UUID
+
+
+class UserUpdated(Changed, frozen=True, kw_only=True):
+    """The user as it is now."""
+
+    user: User
+
+
+class GetInvitation(Message, frozen=True, kw_only=True):
+    """What stands behind the link with this digest. Fails with LINK_GONE: unknown, expired or used, nobody is told which."""
+
+    link: bytes
+
+
+class AcceptInvitation(Message, frozen=True, kw_only=True):
+    """The link was followed from `address`: its user is active from now on. Fails with LINK_GONE, CONFLICT (the address is
+    another organization's user's).
+    """
+
+    link: bytes
+    address: str
+
+
+class InvitationShown(Message, frozen=True, kw_only=True):
+    """Who is invited where, as what."""
+
+    organization: str
+    email: str
+    role: str
+    expires_at: datetime
 
 
 class ListKeys(Message, frozen=True, kw_only=True):
@@ -172,6 +270,7 @@ class Key(msgspec.Struct, frozen=True, kw_only=True):
     created_at: datetime
     expires_at: datetime | None
     revoked_at: datetime | None
+    addresses: tuple[str, ...] = ()  # networks it may be used from; none = from anywhere
 
 
 class Keys(Message, frozen=True, kw_only=True):
@@ -207,6 +306,7 @@ class CreateKey(Message, frozen=True, kw_only=True):
     per_minute: int | None = None
     model_id: uuid.UUID | None = None
     read_only: bool = False
+    addresses: tuple[str, ...] = ()
 
 
 class KeyCreated(Message, frozen=True, kw_only=True):
@@ -237,6 +337,7 @@ class UpdateKey(Message, frozen=True, kw_only=True):
     key_id: uuid.UUID
     label: str | None = None
     role: str | None = None
+    addresses: tuple[str, ...] | None = None  # empty: from anywhere
 
 
 class KeyUpdated(Changed, frozen=True, kw_only=True):

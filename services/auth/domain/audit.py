@@ -8,8 +8,9 @@ from typing import Any
 import msgspec
 
 from services.auth.domain.key import Key
-from services.auth.domain.organization import Organization, OrganizationState, User
+from services.auth.domain.organization import Organization, OrganizationState, User, UserState
 from services.auth.domain.role import Role
+from services.auth.domain.user import Invitation
 
 
 class Deed(msgspec.Struct, frozen=True, kw_only=True):
@@ -36,6 +37,21 @@ def state_set(organization: Organization, state: OrganizationState) -> Deed:
 
 def user_added(user: User) -> Deed:
     return Deed(action="user.create", object_id=user.user_id, details={"email": user.email})
+
+
+def user_invited(invitation: Invitation) -> Deed:
+    return Deed(
+        action="user.invite", object_id=invitation.user_id, details={"until": invitation.expires_at.isoformat()}
+    )
+
+
+def user_updated(old: User, new: User) -> Deed:
+    """A user joins, leaves, rests, or has another role."""
+    if new.state is UserState.REMOVED:
+        return Deed(action="user.remove", object_id=new.user_id, details={"email": old.email})
+    if old.state is UserState.INVITED and new.state is UserState.ACTIVE:
+        return Deed(action="user.join", object_id=new.user_id, details={"email": old.email})
+    return Deed(action="user.update", object_id=new.user_id, details=_differences(old, new, "role_id", "state"))
 
 
 def role_created(role: Role) -> Deed:
@@ -65,11 +81,7 @@ def key_created(key: Key, replaces: uuid.UUID | None) -> Deed:
 
 
 def key_updated(old: Key, new: Key) -> Deed:
-    details = {
-        name: _moved(_text(getattr(old, name)), _text(getattr(new, name)))
-        for name in ("label", "role_id", "expires_at")
-        if getattr(old, name) != getattr(new, name)
-    }
+    details = _differences(old, new, "label", "role_id", "expires_at", "addresses")
     return Deed(action="key.update", object_id=new.key_id, details=details)
 
 
@@ -77,9 +89,19 @@ def key_revoked(key_id: uuid.UUID) -> Deed:
     return Deed(action="key.revoke", object_id=key_id)
 
 
+def _differences(old: object, new: object, *names: str) -> dict[str, Any]:
+    return {
+        name: _moved(_text(getattr(old, name)), _text(getattr(new, name)))
+        for name in names
+        if getattr(old, name) != getattr(new, name)
+    }
+
+
 def _moved(old: str | None, new: str | None) -> dict[str, str | None]:
     return {"from": old, "to": new}
 
 
 def _text(value: object) -> str | None:
+    if isinstance(value, tuple):
+        return ", ".join(value)
     return None if value is None else str(value)

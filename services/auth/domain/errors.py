@@ -24,6 +24,13 @@ class NotFound(FangateError):
     status_hint = 404
 
 
+class LinkGone(FangateError):
+    """The link does not work, or not any more: ask for a new one."""
+
+    code = "LINK_GONE"
+    status_hint = 404
+
+
 class OrganizationDeleted(NotFound):
     """Organization not found."""
 

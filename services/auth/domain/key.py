@@ -64,6 +64,7 @@ class Key(msgspec.Struct, frozen=True, kw_only=True):
     read_only: bool = False
     expires_at: datetime | None = None
     revoked_at: datetime | None = None
+    addresses: tuple[str, ...] = ()  # networks it may be used from; none = from anywhere
     last_used_at: datetime | None = None
 
     def state(self, now: datetime) -> KeyState:
@@ -116,6 +117,7 @@ def principal_of(holder: KeyHolder, now: datetime) -> Principal:
         api_version=key.api_version,
         read_only=organization.read_only or key.read_only,
         features=organization.features,
+        addresses=key.addresses,
     )
 
 

@@ -1,4 +1,4 @@
-"""A key never grants more than its maker has: neither rights, nor models, nor calls a minute, nor time."""
+"""A key never grants more than its maker has: neither rights, nor models, nor calls a minute, nor time, nor places."""
 
 import uuid
 from datetime import UTC, datetime
@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 import msgspec
 
 from libs.common.contracts.auth import Principal
+from services.auth.domain.address import is_within
 from services.auth.domain.errors import PermissionDenied
 from services.auth.domain.key import Key
 
@@ -30,7 +31,15 @@ def bounded(key: Key, maker: Principal) -> Key:
         key_per_minute=_per_minute(key.key_per_minute, maker.limits.key_per_minute),
         expires_at=_end(key.expires_at, maker.expires_at_ms),
         read_only=key.read_only or maker.read_only,
+        addresses=bounded_addresses(key.addresses, maker) if key.addresses else maker.addresses,
     )
+
+
+def bounded_addresses(wanted: tuple[str, ...], maker: Principal) -> tuple[str, ...]:
+    """`wanted`, if a key may be used from there. Raises PermissionDenied where its maker may not."""
+    if maker.addresses and not (wanted and is_within(wanted, maker.addresses)):
+        raise PermissionDenied("This key may be used from some addresses only, and so may the keys it makes or changes")
+    return wanted
 
 
 def _model(wanted: uuid.UUID | None, makers: uuid.UUID | None) -> uuid.UUID | None:

@@ -23,8 +23,9 @@ class OrganizationState(enum.StrEnum):
 
 
 class UserState(enum.StrEnum):
-    """Whether a user's own keys open anything."""
+    """Whether a user's own keys open anything; those of active users only."""
 
+    INVITED = "invited"
     ACTIVE = "active"
     SUSPENDED = "suspended"
     REMOVED = "removed"

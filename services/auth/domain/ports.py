@@ -11,6 +11,7 @@ from libs.common.contracts.envelope import Message
 from services.auth.domain.key import Key, KeyHolder, ListedKey
 from services.auth.domain.organization import Organization, OrganizationState, Subscription, User
 from services.auth.domain.role import Role
+from services.auth.domain.user import Invitation, InvitationView, ListedUser
 
 
 class KeyHolders(Protocol):
@@ -47,7 +48,39 @@ class Change(Protocol):
     async def set_subscription(self, subscription: Subscription) -> None: ...
 
     async def add_user(self, user: User) -> None:
-        """Raises Conflict when a user, of whichever organization, has the address."""
+        """Raises Conflict when a user, of whichever organization, has the address, or somebody invited here."""
+        ...
+
+    async def user(self, user_id: uuid.UUID) -> User:
+        """Raises NotFound, also for a user of another organization or one that was removed."""
+        ...
+
+    async def user_with_email(self, email: str) -> User | None:
+        """Who has the address here, in any case of letters, invited or not; removed ones have none."""
+        ...
+
+    async def count_users(self) -> int:
+        """Users that were not removed, invited ones among them."""
+        ...
+
+    async def owners(self) -> list[User]:
+        """Active users with the built-in role of owners."""
+        ...
+
+    async def update_user(self, old: User, new: User) -> None:
+        """Role and state of `new` from now on. Raises Conflict when somebody joins whose address another user has."""
+        ...
+
+    async def add_invitation(self, invitation: Invitation) -> None:
+        """A link for a user who has no open one."""
+        ...
+
+    async def end_invitation(self, user_id: uuid.UUID, at: datetime, *, digest: str | None = None) -> bool:
+        """The user's open link, or the one with this digest, works no more. False: there was none, or it had expired."""
+        ...
+
+    async def personal_keys(self, user_id: uuid.UUID) -> list[Key]:
+        """The user's own keys that were not revoked."""
         ...
 
     async def role_named(self, name: str) -> Role:
@@ -93,7 +126,7 @@ class Change(Protocol):
         ...
 
     async def update_key(self, old: Key, new: Key) -> None:
-        """Label, role and expiry of `new` from now on."""
+        """Label, role, expiry and addresses of `new` from now on."""
         ...
 
     async def revoke_key(self, key_id: uuid.UUID, at: datetime) -> None:
@@ -138,6 +171,18 @@ class Accounts(Protocol):
 
     async def key_page(self, org_id: uuid.UUID, *, limit: int, offset: int) -> tuple[list[ListedKey], int]:
         """Newest first, revoked ones too; and how many there are on all pages."""
+        ...
+
+    async def user_page(self, org_id: uuid.UUID, *, limit: int, offset: int) -> tuple[list[ListedUser], int]:
+        """Oldest first, without removed ones; and how many there are on all pages."""
+        ...
+
+    async def listed_user(self, org_id: uuid.UUID, user_id: uuid.UUID) -> ListedUser:
+        """Removed ones too. Raises NotFound, also for a user of another organization."""
+        ...
+
+    async def find_invitation(self, digest: str, now: datetime) -> InvitationView | None:
+        """The open link with this digest that has not expired by `now`. The token is the caller's only word: no organization."""
         ...
 
     async def audit_page(self, org_id: uuid.UUID, *, limit: int, before: uuid.UUID | None) -> list[AuditEntry]:

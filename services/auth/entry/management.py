@@ -1,4 +1,4 @@
-"""The commands behind the gateway's own routes on organizations, keys and roles: read, or call one use case, and answer."""
+"""The commands behind the gateway's own routes on organizations, users, keys and roles: read, or call one use case, and answer."""
 
 import uuid
 
@@ -11,6 +11,7 @@ from services.auth.domain.organization import Organization
 from services.auth.domain.permission import PERMISSIONS
 from services.auth.domain.ports import Accounts
 from services.auth.domain.role import Role
+from services.auth.domain.user import InvitationView, ListedUser
 from services.auth.usecases import UseCases
 from services.auth.usecases.issue_key import IssuedKey, KeyOrder
 
@@ -22,6 +23,12 @@ def managed(consumer: Consumer, do: UseCases, accounts: Accounts, clock: Clock) 
         consumer.on(auth.GetOrganization, desk.get_organization)
         .on(auth.UpdateOrganization, desk.update_organization)
         .on(auth.ListAudit, desk.list_audit)
+        .on(auth.ListUsers, desk.list_users)
+        .on(auth.InviteUser, desk.invite_user)
+        .on(auth.UpdateUser, desk.update_user)
+        .on(auth.RemoveUser, desk.remove_user)
+        .on(auth.GetInvitation, desk.get_invitation)
+        .on(auth.AcceptInvitation, desk.accept_invitation)
         .on(auth.ListKeys, desk.list_keys)
         .on(auth.GetKey, desk.get_key)
         .on(auth.CreateKey, desk.create_key)
@@ -58,6 +65,32 @@ class _Desk:
         page = tuple(entries[: message.limit])
         return auth.Audit(entries=page, next=page[-1].entry_id if page and len(entries) > len(page) else None)
 
+    async def list_users(self, message: auth.ListUsers, _context: Context) -> auth.Users:
+        page, total = await self._accounts.user_page(message.org_id, limit=message.limit, offset=message.offset)
+        return auth.Users(users=tuple(_shown_user(each) for each in page), total=total)
+
+    async def invite_user(self, message: auth.InviteUser, _context: Context) -> auth.UserInvited:
+        user_id = await self._do.invite_user(
+            message.org_id, email=message.email, role=message.role, link=message.link, by=message.by
+        )
+        return auth.UserInvited(user=await self._user(message.org_id, user_id))
+
+    async def update_user(self, message: auth.UpdateUser, _context: Context) -> auth.UserUpdated:
+        av = await self._do.update_user(
+            message.org_id, message.user_id, role=message.role, is_suspended=message.is_suspended, by=message.by
+        )
+        return auth.UserUpdated(av=av, user=await self._user(message.org_id, message.user_id))
+
+    async def remove_user(self, message: auth.RemoveUser, _context: Context) -> auth.UserUpdated:
+        av = await self._do.remove_user(message.org_id, message.user_id, by=message.by)
+        return auth.UserUpdated(av=av, user=await self._user(message.org_id, message.user_id))
+
+    async def get_invitation(self, message: auth.GetInvitation, _context: Context) -> auth.InvitationShown:
+        return _shown_invitation(await self._do.accept_invitation.show(message.link))
+
+    async def accept_invitation(self, message: auth.AcceptInvitation, _context: Context) -> auth.InvitationShown:
+        return _shown_invitation(await self._do.accept_invitation(message.link, address=message.address))
+
     async def list_keys(self, message: auth.ListKeys, _context: Context) -> auth.Keys:
         page, total = await self._accounts.key_page(message.org_id, limit=message.limit, offset=message.offset)
         return auth.Keys(keys=tuple(self._shown(each) for each in page), total=total)
@@ -75,6 +108,7 @@ class _Desk:
                 key_per_minute=message.per_minute,
                 model_id=message.model_id,
                 read_only=message.read_only,
+                addresses=message.addresses,
                 by=message.by,
             )
         )
@@ -82,7 +116,12 @@ class _Desk:
 
     async def update_key(self, message: auth.UpdateKey, _context: Context) -> auth.KeyUpdated:
         av = await self._do.update_key(
-            message.org_id, message.key_id, label=message.label, role=message.role, by=message.by
+            message.org_id,
+            message.key_id,
+            label=message.label,
+            role=message.role,
+            addresses=message.addresses,
+            by=message.by,
         )
         return auth.KeyUpdated(av=av, key=await self._key(message.org_id, message.key_id))
 
@@ -121,6 +160,9 @@ class _Desk:
     async def delete_role(self, message: auth.DeleteRole, _context: Context) -> auth.RoleDeleted:
         return auth.RoleDeleted(av=await self._do.remove_role(message.org_id, message.role_id, by=message.by))
 
+    async def _user(self, org_id: uuid.UUID, user_id: uuid.UUID) -> auth.User:
+        return _shown_user(await self._accounts.listed_user(org_id, user_id))
+
     async def _key(self, org_id: uuid.UUID, key_id: uuid.UUID) -> auth.Key:
         return self._shown(await self._accounts.listed_key(org_id, key_id))
 
@@ -143,6 +185,7 @@ class _Desk:
             created_at=key.created_at,
             expires_at=key.expires_at,
             revoked_at=key.revoked_at,
+            addresses=key.addresses,
         )
 
 
@@ -160,6 +203,28 @@ def _shown_organization(organization: Organization) -> auth.Organization:
         per_day=plan.per_day,
         period_start=plan.period_start,
         period_end=plan.period_end,
+    )
+
+
+def _shown_user(listed: ListedUser) -> auth.User:
+    user = listed.user
+    return auth.User(
+        user_id=user.user_id,
+        email=user.email,
+        role=listed.role_name,
+        role_id=user.role_id,
+        state=user.state,
+        created_at=listed.created_at,
+        invited_until=listed.invited_until,
+    )
+
+
+def _shown_invitation(view: InvitationView) -> auth.InvitationShown:
+    return auth.InvitationShown(
+        organization=view.organization,
+        email=view.email,
+        role=view.role_name,
+        expires_at=view.invitation.expires_at,
     )
 
 

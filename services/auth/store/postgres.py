@@ -18,9 +18,20 @@ from services.auth.domain import audit
 from services.auth.domain.audit import Deed
 from services.auth.domain.errors import Conflict, NotFound, OrganizationDeleted
 from services.auth.domain.key import Key, KeyHolder, ListedKey
-from services.auth.domain.organization import Organization, OrganizationState, Subscription, User
-from services.auth.domain.role import Role
-from services.auth.store.rows import entry_of, holder_of, key_of, listed_key_of, organization_of, role_of
+from services.auth.domain.organization import Organization, OrganizationState, Subscription, User, UserState
+from services.auth.domain.role import OWNER, Role
+from services.auth.domain.user import Invitation, InvitationView, ListedUser
+from services.auth.store.rows import (
+    entry_of,
+    holder_of,
+    invitation_of,
+    key_of,
+    listed_key_of,
+    listed_user_of,
+    organization_of,
+    role_of,
+    user_of,
+)
 
 QUERIES: Final = load_queries(__package__)
 CONSUMER: Final = "auth.events"  # the name under which messages are remembered
@@ -28,6 +39,7 @@ CONSUMER: Final = "auth.events"  # the name under which messages are remembered
 _TAKEN: Final = {
     "organizations_pkey": "An organization with this id exists already",
     "users_email_once": "A user with this e-mail address exists already",
+    "users_email_in_organization": "A user with this e-mail address exists already",
     "roles_name_once": "A role of this name exists already",
     "keys_one_personal": "The user has an active personal key already",
 }  # index: what its violation means
@@ -95,8 +107,50 @@ class PostgresChange:
 
     async def add_user(self, user: User) -> None:
         await self._write(
-            QUERIES.add_user, user.user_id, self._org_id, user.email, user.role_id, deed=audit.user_added(user)
+            QUERIES.add_user,
+            user.user_id,
+            self._org_id,
+            user.email,
+            user.role_id,
+            str(user.state),
+            deed=None if user.state is UserState.INVITED else audit.user_added(user),
         )
+
+    async def user(self, user_id: uuid.UUID) -> User:
+        row = await self._tx.fetchrow(QUERIES.get_user, self._org_id, user_id)
+        return user_of(_found(row, "User not found"))
+
+    async def user_with_email(self, email: str) -> User | None:
+        row = await self._tx.fetchrow(QUERIES.find_user, self._org_id, email)
+        return None if row is None else user_of(row)
+
+    async def count_users(self) -> int:
+        return int(await self._tx.fetchval(QUERIES.count_users, self._org_id))
+
+    async def owners(self) -> list[User]:
+        return [user_of(row) for row in await self._tx.fetch(QUERIES.list_owners, self._org_id, OWNER)]
+
+    async def update_user(self, old: User, new: User) -> None:
+        deed = audit.user_updated(old, new)
+        await self._write(QUERIES.update_user, self._org_id, old.user_id, new.role_id, str(new.state), deed=deed)
+
+    async def add_invitation(self, invitation: Invitation) -> None:
+        await self._write(
+            QUERIES.add_invitation,
+            bytes.fromhex(invitation.digest),
+            self._org_id,
+            invitation.user_id,
+            invitation.created_at,
+            invitation.expires_at,
+            deed=audit.user_invited(invitation),
+        )
+
+    async def end_invitation(self, user_id: uuid.UUID, at: datetime, *, digest: str | None = None) -> bool:
+        wanted = None if digest is None else bytes.fromhex(digest)
+        return bool(await self._tx.fetch(QUERIES.end_invitation, self._org_id, user_id, at, wanted))
+
+    async def personal_keys(self, user_id: uuid.UUID) -> list[Key]:
+        return [key_of(row) for row in await self._tx.fetch(QUERIES.list_personal_keys, self._org_id, user_id)]
 
     async def role_named(self, name: str) -> Role:
         row = await self._tx.fetchrow(QUERIES.find_role, self._org_id, name)
@@ -160,6 +214,7 @@ class PostgresChange:
             key.read_only,
             key.created_at,
             key.expires_at,
+            key.addresses,
             deed=audit.key_created(key, replaces),
         )
 
@@ -171,6 +226,7 @@ class PostgresChange:
             new.label,
             new.role_id,
             new.expires_at,
+            new.addresses,
             deed=audit.key_updated(old, new),
         )
 
@@ -203,7 +259,7 @@ class PostgresChange:
 
     async def _log(self, deed: Deed) -> None:
         by = self._by or Actor()
-        actor = "operator" if by.key_id is None else "key"
+        actor = "link" if by.is_link else "operator" if by.key_id is None else "key"
         await self._tx.execute(
             QUERIES.add_audit, uuid7(), self._org_id, deed.action, deed.object_id, actor, by.key_id, by.user_id,
             by.address, deed.details,
@@ -257,6 +313,19 @@ class PostgresAccounts:
         rows = await self._db.fetch(QUERIES.page_keys, org_id, limit, offset)
         total = int(await self._db.fetchval(QUERIES.count_all_keys, org_id))
         return [listed_key_of(row) for row in rows], total
+
+    async def user_page(self, org_id: uuid.UUID, *, limit: int, offset: int) -> tuple[list[ListedUser], int]:
+        rows = await self._db.fetch(QUERIES.page_users, org_id, limit, offset)
+        total = int(await self._db.fetchval(QUERIES.count_users, org_id))
+        return [listed_user_of(row) for row in rows], total
+
+    async def listed_user(self, org_id: uuid.UUID, user_id: uuid.UUID) -> ListedUser:
+        row = await self._db.fetchrow(QUERIES.get_listed_user, org_id, user_id)
+        return listed_user_of(_found(row, "User not found"))
+
+    async def find_invitation(self, digest: str, now: datetime) -> InvitationView | None:
+        row = await self._db.fetchrow(QUERIES.find_invitation, bytes.fromhex(digest), now)
+        return None if row is None else invitation_of(row)
 
     async def audit_page(self, org_id: uuid.UUID, *, limit: int, before: uuid.UUID | None) -> list[AuditEntry]:
         rows = await self._db.fetch(QUERIES.page_audit, org_id, limit, before)

@@ -4,7 +4,7 @@
 -- name: find_holder
 -- The key under one of some digests with all that it speaks for, in one snapshot. $1 digests
 SELECT k.key_id, k.org_id, k.kind, k.digest, k.pepper, k.start, k.label, k.role_id, k.scopes, k.user_id, k.model_id,
-       k.api_version, k.key_per_minute, k.read_only, k.created_at, k.expires_at, k.revoked_at, k.last_used_at,
+       k.api_version, k.key_per_minute, k.read_only, k.created_at, k.expires_at, k.revoked_at, k.addresses, k.last_used_at,
        o.name AS org_name, o.state AS org_state, o.is_sandbox, o.read_only AS org_read_only, o.features, o.av,
        o.subscription_version, o.plan, o.subscription, o.per_minute, o.per_day, o.period_start, o.period_end,
        r.name AS role_name, r.is_built_in, r.permissions, u.state AS user_state
@@ -17,7 +17,7 @@ SELECT k.key_id, k.org_id, k.kind, k.digest, k.pepper, k.start, k.label, k.role_
 -- name: get_holder
 -- A key of an organization with all that it speaks for, in one snapshot. $1 org  $2 key
 SELECT k.key_id, k.org_id, k.kind, k.digest, k.pepper, k.start, k.label, k.role_id, k.scopes, k.user_id, k.model_id,
-       k.api_version, k.key_per_minute, k.read_only, k.created_at, k.expires_at, k.revoked_at, k.last_used_at,
+       k.api_version, k.key_per_minute, k.read_only, k.created_at, k.expires_at, k.revoked_at, k.addresses, k.last_used_at,
        o.name AS org_name, o.state AS org_state, o.is_sandbox, o.read_only AS org_read_only, o.features, o.av,
        o.subscription_version, o.plan, o.subscription, o.per_minute, o.per_day, o.period_start, o.period_end,
        r.name AS role_name, r.is_built_in, r.permissions, u.state AS user_state
@@ -74,8 +74,71 @@ UPDATE organizations
  WHERE org_id = $1
 
 -- name: add_user
--- A new user. $1 user  $2 org  $3 e-mail  $4 role
-INSERT INTO users (user_id, org_id, email, role_id) VALUES ($1, $2, $3, $4)
+-- A new user. $1 user  $2 org  $3 e-mail  $4 role  $5 state
+INSERT INTO users (user_id, org_id, email, role_id, state) VALUES ($1, $2, $3, $4, $5)
+
+-- name: get_user
+-- A user who was not removed. $1 org  $2 user
+SELECT user_id, org_id, email, role_id, state FROM users WHERE org_id = $1 AND user_id = $2 AND state <> 'removed'
+
+-- name: find_user
+-- Who has an address here. $1 org  $2 e-mail
+SELECT user_id, org_id, email, role_id, state FROM users
+ WHERE org_id = $1 AND lower(email) = lower($2) AND state <> 'removed'
+
+-- name: count_users
+-- How many users an organization has, invited ones among them. $1 org
+SELECT count(*) FROM users WHERE org_id = $1 AND state <> 'removed'
+
+-- name: list_owners
+-- Active users with the built-in role of a name. $1 org  $2 the role's name
+SELECT u.user_id, u.org_id, u.email, u.role_id, u.state
+  FROM users u JOIN roles r ON r.org_id = u.org_id AND r.role_id = u.role_id
+ WHERE u.org_id = $1 AND u.state = 'active' AND r.is_built_in AND r.name = $2
+
+-- name: update_user
+-- What may change about a user. $1 org  $2 user  $3 role  $4 state
+UPDATE users SET role_id = $3, state = $4 WHERE org_id = $1 AND user_id = $2
+
+-- name: page_users
+-- A page of an organization's users with their roles' names and open links, oldest first. $1 org  $2 limit  $3 offset
+SELECT u.user_id, u.org_id, u.email, u.role_id, u.state, u.created_at, r.name AS role_name, i.expires_at AS invited_until
+  FROM users u JOIN roles r ON r.org_id = u.org_id AND r.role_id = u.role_id
+  LEFT JOIN invitations i ON i.user_id = u.user_id AND i.ended_at IS NULL
+ WHERE u.org_id = $1 AND u.state <> 'removed' ORDER BY u.created_at, u.user_id LIMIT $2 OFFSET $3
+
+-- name: get_listed_user
+-- A user, removed or not, with the role's name and the open link. $1 org  $2 user
+SELECT u.user_id, u.org_id, u.email, u.role_id, u.state, u.created_at, r.name AS role_name, i.expires_at AS invited_until
+  FROM users u JOIN roles r ON r.org_id = u.org_id AND r.role_id = u.role_id
+  LEFT JOIN invitations i ON i.user_id = u.user_id AND i.ended_at IS NULL
+ WHERE u.org_id = $1 AND u.user_id = $2
+
+-- name: add_invitation
+-- A link for an invited user. $1 digest  $2 org  $3 user  $4 made  $5 expires
+INSERT INTO invitations (digest, org_id, user_id, created_at, expires_at) VALUES ($1, $2, $3, $4, $5)
+
+-- name: end_invitation
+-- The end of a user's open link, whatever its digest, or the one with a digest that has not expired. $1 org  $2 user
+-- $3 when  $4 digest (or null)
+UPDATE invitations SET ended_at = $3
+ WHERE org_id = $1 AND user_id = $2 AND ended_at IS NULL AND ($4::bytea IS NULL OR (digest = $4 AND expires_at > $3))
+RETURNING digest
+
+-- name: find_invitation
+-- What an open link says; the token tells whose it is. $1 digest  $2 now
+SELECT i.digest, i.org_id, i.user_id, i.created_at, i.expires_at, o.name AS org_name, u.email, r.name AS role_name
+  FROM invitations i
+  JOIN organizations o ON o.org_id = i.org_id
+  JOIN users u ON u.org_id = i.org_id AND u.user_id = i.user_id
+  JOIN roles r ON r.org_id = u.org_id AND r.role_id = u.role_id
+ WHERE i.digest = $1 AND i.ended_at IS NULL AND i.expires_at > $2 AND o.state = 'active'
+
+-- name: list_personal_keys
+-- A user's own keys that were not revoked. $1 org  $2 user
+SELECT key_id, org_id, kind, digest, pepper, start, label, role_id, scopes, user_id, model_id, api_version, key_per_minute,
+       read_only, created_at, expires_at, revoked_at, addresses, last_used_at
+  FROM keys WHERE org_id = $1 AND user_id = $2 AND kind = 'personal' AND revoked_at IS NULL
 
 -- name: add_role
 -- A new role. $1 role  $2 org  $3 name  $4 built in?  $5 permissions
@@ -115,21 +178,23 @@ SELECT EXISTS (SELECT FROM keys WHERE org_id = $1 AND role_id = $2 AND revoked_a
 UPDATE roles SET removed_at = $3 WHERE org_id = $1 AND role_id = $2 AND NOT is_built_in AND removed_at IS NULL
 
 -- name: add_key
--- A new key. $1 … $16 in the order of the columns
+-- A new key. $1 … $17 in the order of the columns
 INSERT INTO keys (key_id, org_id, kind, digest, pepper, start, label, role_id, scopes, user_id, model_id, api_version,
-                  key_per_minute, read_only, created_at, expires_at)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)
+                  key_per_minute, read_only, created_at, expires_at, addresses)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)
 
 -- name: get_key
 -- A key of an organization. $1 org  $2 key
 SELECT key_id, org_id, kind, digest, pepper, start, label, role_id, scopes, user_id, model_id, api_version, key_per_minute,
-       read_only, created_at, expires_at, revoked_at, last_used_at
+       read_only, created_at, expires_at, revoked_at, addresses,
+       last_used_at
   FROM keys WHERE org_id = $1 AND key_id = $2
 
 -- name: list_keys
 -- An organization's keys, newest first. $1 org
 SELECT key_id, org_id, kind, digest, pepper, start, label, role_id, scopes, user_id, model_id, api_version, key_per_minute,
-       read_only, created_at, expires_at, revoked_at, last_used_at
+       read_only, created_at, expires_at, revoked_at, addresses,
+       last_used_at
   FROM keys WHERE org_id = $1 ORDER BY created_at DESC, key_id DESC
 
 -- name: revoke_key
@@ -145,13 +210,13 @@ SELECT org_id FROM keys WHERE key_id = $1
 SELECT count(*) FROM keys WHERE org_id = $1 AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > $2)
 
 -- name: update_key
--- What may change about a key. $1 org  $2 key  $3 label  $4 role  $5 expiry
-UPDATE keys SET label = $3, role_id = $4, expires_at = $5 WHERE org_id = $1 AND key_id = $2
+-- What may change about a key. $1 org  $2 key  $3 label  $4 role  $5 expiry  $6 addresses
+UPDATE keys SET label = $3, role_id = $4, expires_at = $5, addresses = $6 WHERE org_id = $1 AND key_id = $2
 
 -- name: get_listed_key
 -- A key and its role's name. $1 org  $2 key
 SELECT k.key_id, k.org_id, k.kind, k.digest, k.pepper, k.start, k.label, k.role_id, k.scopes, k.user_id, k.model_id,
-       k.api_version, k.key_per_minute, k.read_only, k.created_at, k.expires_at, k.revoked_at, k.last_used_at,
+       k.api_version, k.key_per_minute, k.read_only, k.created_at, k.expires_at, k.revoked_at, k.addresses, k.last_used_at,
        r.name AS role_name
   FROM keys k LEFT JOIN roles r ON r.org_id = k.org_id AND r.role_id = k.role_id
  WHERE k.org_id = $1 AND k.key_id = $2
@@ -159,7 +224,7 @@ SELECT k.key_id, k.org_id, k.kind, k.digest, k.pepper, k.start, k.label, k.role_
 -- name: page_keys
 -- A page of an organization's keys with their roles' names, newest first. $1 org  $2 limit  $3 offset
 SELECT k.key_id, k.org_id, k.kind, k.digest, k.pepper, k.start, k.label, k.role_id, k.scopes, k.user_id, k.model_id,
-       k.api_version, k.key_per_minute, k.read_only, k.created_at, k.expires_at, k.revoked_at, k.last_used_at,
+       k.api_version, k.key_per_minute, k.read_only, k.created_at, k.expires_at, k.revoked_at, k.addresses, k.last_used_at,
        r.name AS role_name
   FROM keys k LEFT JOIN roles r ON r.org_id = k.org_id AND r.role_id = k.role_id
  WHERE k.org_id = $1 ORDER BY k.created_at DESC, k.key_id DESC LIMIT $2 OFFSET $3

@@ -3,8 +3,9 @@
 from libs.common.contracts.auth import AuditEntry
 from libs.common.db.pool import Record
 from services.auth.domain.key import Key, KeyHolder, KeyKind, ListedKey
-from services.auth.domain.organization import Organization, OrganizationState, Subscription, UserState
+from services.auth.domain.organization import Organization, OrganizationState, Subscription, User, UserState
 from services.auth.domain.role import Role
+from services.auth.domain.user import Invitation, InvitationView, ListedUser
 
 
 def organization_of(row: Record) -> Organization:
@@ -60,7 +61,45 @@ def key_of(row: Record) -> Key:
         read_only=row["read_only"],
         expires_at=row["expires_at"],
         revoked_at=row["revoked_at"],
+        addresses=tuple(str(network) for network in row["addresses"]),
         last_used_at=row["last_used_at"],
+    )
+
+
+def user_of(row: Record) -> User:
+    """The user in a row."""
+    return User(
+        user_id=row["user_id"],
+        org_id=row["org_id"],
+        email=row["email"],
+        role_id=row["role_id"],
+        state=UserState(row["state"]),
+    )
+
+
+def listed_user_of(row: Record) -> ListedUser:
+    """The user in a row, with the role's name and the open link's end."""
+    return ListedUser(
+        user=user_of(row),
+        role_name=row["role_name"],
+        created_at=row["created_at"],
+        invited_until=row["invited_until"],
+    )
+
+
+def invitation_of(row: Record) -> InvitationView:
+    """The link in a row and what it says."""
+    return InvitationView(
+        invitation=Invitation(
+            digest=row["digest"].hex(),
+            org_id=row["org_id"],
+            user_id=row["user_id"],
+            created_at=row["created_at"],
+            expires_at=row["expires_at"],
+        ),
+        organization=row["org_name"],
+        email=row["email"],
+        role_name=row["role_name"],
     )
 
 

@@ -10,6 +10,7 @@ from libs.common.clock import Clock
 from libs.common.contracts.auth import Actor, Principal
 from libs.common.ids import KEY_START_LENGTH, new_key, uuid7
 from libs.common.peppers import PepperRing
+from services.auth.domain.address import checked_addresses
 from services.auth.domain.errors import Conflict, InvalidApiKey, InvalidRequest, NotFound
 from services.auth.domain.key import (
     LIVE_KEYS_MAX,
@@ -36,6 +37,7 @@ class KeyOrder(msgspec.Struct, frozen=True, kw_only=True):
     model_id: uuid.UUID | None = None
     api_version: str | None = None
     read_only: bool = False
+    addresses: tuple[str, ...] = ()
     by: Actor | None = None  # the key that asks: it cannot give more than it has. None: the operator
 
 
@@ -57,7 +59,7 @@ class IssuedKey(msgspec.Struct, frozen=True, kw_only=True):
 
 @dataclass(frozen=True, slots=True)
 class IssueKey:
-    """Issue a key with a role. Raises InvalidRequest (label, expiry, limit, kind), NotFound (organization, role), Conflict
+    """Issue a key with a role. Raises InvalidRequest (label, expiry, limit, kind, addresses), NotFound (organization, role), Conflict
     (too many keys), PermissionDenied (more than its maker has), InvalidApiKey (the maker is no more).
     """
 
@@ -70,6 +72,7 @@ class IssueKey:
         label = checked_label(order.label)
         key_per_minute = checked_key_per_minute(order.key_per_minute)
         check_expiry(order.expires_at, now)
+        addresses = checked_addresses(order.addresses)
         async with self.accounts.change(order.org_id, order.by) as change:
             maker = await maker_of(change, order.by, now)
             if await change.count_keys(now) >= LIVE_KEYS_MAX:
@@ -93,6 +96,7 @@ class IssueKey:
                 key_per_minute=key_per_minute,
                 read_only=order.read_only,
                 expires_at=order.expires_at,
+                addresses=addresses,
             )
             if maker is not None:
                 check_grants(maker, role.permissions)

@@ -1,4 +1,4 @@
-"""Another label or another role for a key."""
+"""Another label, another role or other addresses for a key."""
 
 import uuid
 from dataclasses import dataclass
@@ -7,9 +7,10 @@ import msgspec
 
 from libs.common.clock import Clock
 from libs.common.contracts.auth import Actor
+from services.auth.domain.address import checked_addresses
 from services.auth.domain.errors import Conflict, InvalidRequest
 from services.auth.domain.key import KeyKind, checked_label
-from services.auth.domain.maker import check_grants
+from services.auth.domain.maker import bounded_addresses, check_grants
 from services.auth.domain.ports import Accounts
 from services.auth.usecases.issue_key import maker_of
 
@@ -18,8 +19,8 @@ from services.auth.usecases.issue_key import maker_of
 class UpdateKey:
     """Change what is given, effective at once; repeating it changes nothing. Returns the auth version that holds from now on.
 
-    Raises InvalidRequest (label, a personal key's role), NotFound (key, role), Conflict (a revoked key), PermissionDenied
-    (a role with more than the key that asks has), InvalidApiKey.
+    Raises InvalidRequest (label, addresses, a personal key's role), NotFound (key, role), Conflict (a revoked key),
+    PermissionDenied (a role or addresses beyond those of the key that asks), InvalidApiKey.
     """
 
     accounts: Accounts
@@ -32,6 +33,7 @@ class UpdateKey:
         *,
         label: str | None = None,
         role: str | None = None,
+        addresses: tuple[str, ...] | None = None,
         by: Actor | None = None,
     ) -> int:
         now = self.clock.now()
@@ -41,14 +43,19 @@ class UpdateKey:
                 raise Conflict("The key is revoked")
             if label is not None:
                 new = msgspec.structs.replace(new, label=checked_label(label))
+            maker = None if role is None and addresses is None else await maker_of(change, by, now)
             if role is not None:
                 if old.kind is KeyKind.PERSONAL:
                     raise InvalidRequest("A personal key has scopes, fixed at issue, and no role")
                 found = await change.role_named(role)
-                maker = await maker_of(change, by, now)
                 if maker is not None:
                     check_grants(maker, found.permissions)
                 new = msgspec.structs.replace(new, role_id=found.role_id)
+            if addresses is not None:
+                wanted = checked_addresses(addresses)
+                if maker is not None:
+                    bounded_addresses(wanted, maker)
+                new = msgspec.structs.replace(new, addresses=wanted)
             if new == old:
                 return change.organization.av
             await change.update_key(old, new)

@@ -4,6 +4,7 @@ from typing import Final
 
 from libs.common.contracts.auth import Principal
 from libs.common.contracts.catalogue import catalogue
+from services.edge.domain.address import is_allowed
 from services.edge.domain.catalogue import Route
 from services.edge.domain.refusal import Refusal
 
@@ -15,10 +16,14 @@ def is_expired(caller: Principal, now_ms: int) -> bool:
     return caller.expires_at_ms is not None and caller.expires_at_ms <= now_ms
 
 
-def refusal_of(caller: Principal, route: Route) -> Refusal | None:
-    """Why `caller` may not use `route` (403, then 402), or None. Default deny: no permission, no call."""
+def refusal_of(caller: Principal, route: Route, address: str) -> Refusal | None:
+    """Why `caller` may not use `route` from the client's `address` (403, then 402), or None. Default deny: no permission,
+    no call.
+    """
     if caller.org_state != "active":
         return Refusal("ORGANIZATION_SUSPENDED")
+    if caller.addresses and not is_allowed(caller.addresses, address):
+        return Refusal("PERMISSION_DENIED", f"This key may not be used from {address}")
     if route.permission is not None and route.permission not in caller.permissions:
         return _denied(caller, route)
     if caller.read_only and route.method != "GET":

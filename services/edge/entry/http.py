@@ -125,12 +125,19 @@ class Edge:
         if route.permission is None:
             return answers.success(200, surface.own(_HEALTHY), exchange.id, None)
         key = presented_key(headers, surface)
-        credential, caller = await self._authenticate(key, lambda: self._address(request))
+        address = self._proxies.client(request.remote or "", headers.getall("X-Forwarded-For", ()))
+        credential, caller = await self._authenticate(key, lambda: address)
         current_traceparent.set(accept_traceparent(headers.get("traceparent")))
         exchange.version, bad_version = requested_version(headers, caller.api_version)
         too_large = declared_too_large(request, surface.body_bytes_max)
         exchange.call = call = Call(
-            exchange.id, route, credential, caller, refusal=too_large or bad_version, is_counted=too_large is None
+            exchange.id,
+            route,
+            credential,
+            caller,
+            address,
+            refusal=too_large or bad_version,
+            is_counted=too_large is None,
         )
 
         if isinstance(route, OwnRoute):
@@ -160,7 +167,7 @@ class Edge:
 
         async def read(admitted: Call) -> Asked:
             caller = admitted.caller
-            by = Actor(key_id=caller.key_id, user_id=caller.user_id, address=self._address(request))
+            by = Actor(key_id=caller.key_id, user_id=caller.user_id, address=call.address)
             origin = self._base_url or origin_of(request, self._proxies)
             return await read_own_request(
                 request, route, path_params, caller=caller, by=by, bytes_max=bytes_max, origin=origin
@@ -178,9 +185,6 @@ class Edge:
     def _is_https(self, request: web.BaseRequest) -> bool:
         forwarded = request.headers.getall("X-Forwarded-Proto", ())
         return self._proxies.is_https(request.remote or "", forwarded, direct=request.secure)
-
-    def _address(self, request: web.BaseRequest) -> str:
-        return self._proxies.client(request.remote or "", request.headers.getall("X-Forwarded-For", ()))
 
 
 class _Exchange:

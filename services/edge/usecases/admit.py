@@ -44,16 +44,17 @@ class Admit:
         credential: Credential,
         route: Route,
         *,
+        address: str,
         refusal: Refusal | None = None,
         is_counted: bool = True,
     ) -> tuple[Principal, Reserved]:
-        """The principal as it stands now, and what it may spend. `refusal` is what the call has earned already: it is raised
+        """The principal as it stands now, and what it may spend. `address` is the client's; `refusal` is what the call has earned already: it is raised
         once the principal is certain, with the headroom. Raises Refusal (401, 402, 403, 429, 503).
         """
         earned = refusal
         looked_anew = False
         for _ in range(LOOKS_MAX):
-            refusal = earned or refusal_of(caller, route)
+            refusal = earned or refusal_of(caller, route, address)
             cost = 0 if refusal else route.cost_credits
             try:
                 reserved = await self.admission.reserve(caller, route, cost=cost, is_counted=is_counted)
@@ -70,7 +71,7 @@ class Admit:
             except Refusal as refused:
                 is_counted = _may_count(refused, refusal)
             except AdmissionAway:
-                return await self._without_store(credential, route, earned, is_counted=is_counted)
+                return await self._without_store(credential, route, address, earned, is_counted=is_counted)
             else:
                 return caller, _unless(refusal, reserved)
         raise Refusal("UNAVAILABLE", detail="the organization's auth version would not settle")
@@ -80,10 +81,10 @@ class Admit:
         await (self.local if reserved.is_local else self.admission).release(reserved)
 
     async def _without_store(
-        self, credential: Credential, route: Route, earned: Refusal | None, *, is_counted: bool
+        self, credential: Credential, route: Route, address: str, earned: Refusal | None, *, is_counted: bool
     ) -> tuple[Principal, Reserved]:
         caller = self._present(await self.principals.resolve(credential, age_ms_max=DEGRADED_AGE_MS))
-        refusal = earned or refusal_of(caller, route)
+        refusal = earned or refusal_of(caller, route, address)
         cost = 0 if refusal else route.cost_credits
         try:
             reserved = await self.local.reserve(caller, route, cost=cost, is_counted=is_counted)

@@ -5,7 +5,7 @@ from typing import Final
 
 from libs.common.clock import Clock
 from libs.common.contracts.models import Form, GetLink, LinkShown, UseLink
-from services.edge.domain.own.models import link_digest
+from services.edge.domain.link import link_digest
 from services.edge.domain.ports import Forms, Services
 
 SHOW_MS: Final = 5_000

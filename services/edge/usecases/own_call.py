@@ -33,7 +33,7 @@ class OwnCall:
     async def __call__(self, call: Call, route: OwnRoute, read: Callable[[Call], Awaitable[Asked]]) -> Any:
         """The answer's `data`. `read` takes the request in, once the call is admitted. Raises Refusal."""
         call.caller, reserved = await self.admit(
-            call.caller, call.credential, route, refusal=call.refusal, is_counted=call.is_counted
+            call.caller, call.credential, route, address=call.address, refusal=call.refusal, is_counted=call.is_counted
         )
         call.reserved = reserved
         asked = await read(call)

@@ -37,6 +37,7 @@ class Call:
     route: Route
     credential: Credential
     caller: Principal
+    address: str = ""  # the client's, past trusted proxies
     reserved: Reserved | None = None
     upstream: Upstream | None = None
     refusal: Refusal | None = None  # what its headers have earned it; told once the call is counted
@@ -65,7 +66,12 @@ class ProxyCall:
         )  # started before the reserve: the lease cannot outlive it
         deadline_ms = self.clock.now_ms() + self.upstream_timeout_ms
         call.caller, reserved = await self.admit(
-            call.caller, call.credential, call.route, refusal=call.refusal, is_counted=call.is_counted
+            call.caller,
+            call.credential,
+            call.route,
+            address=call.address,
+            refusal=call.refusal,
+            is_counted=call.is_counted,
         )
         call.reserved = reserved
         debit_may_exist = False

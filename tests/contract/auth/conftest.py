@@ -12,7 +12,7 @@ from libs.common.db.outbox import Outbox
 from libs.common.db.pool import Database
 from services.auth.domain.ports import Accounts, KeyHolders
 from services.auth.store.postgres import PostgresAccounts, PostgresKeyHolders
-from tests.support.auth import MemoryAccounts
+from tests.support.auth_memory import MemoryAccounts
 from tests.support.servers import TestDatabase
 
 

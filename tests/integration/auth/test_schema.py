@@ -56,7 +56,7 @@ async def test_R133_a_second_active_personal_key_of_a_user_is_refused(accounts: 
     key = await a_stored_key(accounts, personal=True)
     again = (uuid7(), key.org_id, "personal", b"x" * 32, "b", "fgu_Abcd", "x", None, ["read:chat"], key.user_id)
     with pytest.raises(UniqueViolation) as caught:
-        await db.execute(QUERIES.add_key, *again, None, None, None, False, NOW, None)
+        await db.execute(QUERIES.add_key, *again, None, None, None, False, NOW, None, ())
     assert caught.value.constraint == "keys_one_personal"
 
 

@@ -13,9 +13,14 @@ from services.edge.domain.refusal import Refusal
 KEYS_DEFAULT: Final = 50
 KEYS_MAX: Final = 1_000
 OVERLAP_HOURS_MAX: Final = 24
+ADDRESSES_MAX: Final = 100
 OFFSET_MAX: Final = 1_000_000  # far beyond the end, where a page is empty
 
 Date = Annotated[datetime, msgspec.Meta(tz=True)]
+Addresses = Annotated[
+    tuple[str, ...],
+    msgspec.Meta(max_length=ADDRESSES_MAX, description="Addresses and networks (CIDR) a key may be used from."),
+]
 
 
 class KeyOrder(msgspec.Struct, frozen=True, kw_only=True):
@@ -27,6 +32,7 @@ class KeyOrder(msgspec.Struct, frozen=True, kw_only=True):
     per_minute: int | None = None
     model_id: UUID | None = None
     read_only: bool = False
+    addresses: Addresses = ()
 
 
 class KeyEdit(msgspec.Struct, frozen=True, kw_only=True):
@@ -34,6 +40,7 @@ class KeyEdit(msgspec.Struct, frozen=True, kw_only=True):
 
     label: str | msgspec.UnsetType = msgspec.UNSET
     role: str | msgspec.UnsetType = msgspec.UNSET
+    addresses: Addresses | msgspec.UnsetType = msgspec.UNSET  # `[]`: from anywhere
 
 
 class Rotation(msgspec.Struct, frozen=True, kw_only=True):
@@ -69,19 +76,21 @@ def _create(asked: Asked) -> auth.CreateKey:
         per_minute=order.per_minute,
         model_id=order.model_id,
         read_only=order.read_only,
+        addresses=order.addresses,
     )
 
 
 def _update(asked: Asked) -> auth.UpdateKey:
     edit: KeyEdit = asked.body
-    if edit.label is msgspec.UNSET and edit.role is msgspec.UNSET:
-        raise Refusal("INVALID_REQUEST", "body: nothing to change: label or role is expected")
+    if edit == KeyEdit():
+        raise Refusal("INVALID_REQUEST", "body: nothing to change: label, role or addresses is expected")
     return auth.UpdateKey(
         org_id=asked.org_id,
         by=asked.by,
         key_id=asked.id("key_id"),
         label=None if edit.label is msgspec.UNSET else edit.label,
         role=None if edit.role is msgspec.UNSET else edit.role,
+        addresses=None if edit.addresses is msgspec.UNSET else edit.addresses,
     )
 
 

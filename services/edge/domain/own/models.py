@@ -1,6 +1,5 @@
 """Models: connected by a link behind which credentials are typed, never by an API call that carries them (requirements 4.21)."""
 
-import hashlib
 from datetime import datetime
 from typing import Final
 from uuid import UUID
@@ -10,6 +9,7 @@ import msgspec
 from libs.common.contracts import models
 from libs.common.contracts.catalogue import PROVIDERS
 from libs.common.contracts.models import Form
+from services.edge.domain.link import link_digest
 from services.edge.domain.own_route import ID, LIMIT, Asked, OwnRoute, query_of
 from services.edge.domain.refusal import Refusal
 
@@ -66,11 +66,6 @@ class Connection(msgspec.Struct, frozen=True, kw_only=True):
     model: Model
     connect_url: str | None
     connect_url_expires_at: datetime | None
-
-
-def link_digest(token: str) -> bytes:
-    """The name under which sessions knows a link: the token itself leaves this process in its URL only."""
-    return hashlib.sha256(token.encode()).digest()
 
 
 def _model_id(asked: Asked) -> UUID:

@@ -25,6 +25,7 @@ class WhoAmI(msgspec.Struct, frozen=True, kw_only=True):
     limits: auth.Limits
     read_only: bool
     model_id: UUID | None  # the key reaches this model only
+    addresses: tuple[str, ...]  # networks the key may be used from; none = from anywhere
     expires_at: datetime | None
 
 
@@ -46,6 +47,7 @@ def _who_am_i(asked: Asked) -> WhoAmI:
         limits=caller.limits,
         read_only=caller.read_only,
         model_id=caller.model_id,
+        addresses=caller.addresses,
         expires_at=None if caller.expires_at_ms is None else datetime.fromtimestamp(caller.expires_at_ms / 1_000, UTC),
     )
 

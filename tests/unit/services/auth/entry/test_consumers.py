@@ -21,7 +21,8 @@ from services.auth.app import use_cases
 from services.auth.domain.key import KeyHolder
 from services.auth.entry.consumers import consumers
 from services.auth.usecases.issue_key import KeyOrder
-from tests.support.auth import RING, MemoryAccounts, StandingClock, an_organization, digests_of
+from tests.support.auth import RING, StandingClock, an_organization, digests_of
+from tests.support.auth_memory import MemoryAccounts
 from tests.unit.services.auth.usecases.test_project_subscription import told
 
 

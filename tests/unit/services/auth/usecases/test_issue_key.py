@@ -11,7 +11,8 @@ from libs.common.ids import key_kind
 from services.auth.domain.errors import InvalidRequest, NotFound
 from services.auth.domain.key import KeyKind
 from services.auth.usecases.issue_key import IssuedKey, IssueKey, KeyOrder
-from tests.support.auth import NOW, RING, MemoryAccounts, StandingClock, an_organization
+from tests.support.auth import NOW, RING, StandingClock, an_organization
+from tests.support.auth_memory import MemoryAccounts
 
 
 async def issue(accounts: MemoryAccounts, **order: object) -> IssuedKey:

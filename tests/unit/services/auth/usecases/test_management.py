@@ -12,7 +12,8 @@ from services.auth.domain.errors import Conflict, InvalidApiKey, InvalidRequest,
 from services.auth.domain.key import KeyState
 from services.auth.domain.role import ROLES_MAX
 from services.auth.usecases.issue_key import IssuedKey, KeyOrder
-from tests.support.auth import NOW, RING, MemoryAccounts, StandingClock, an_organization
+from tests.support.auth import NOW, RING, StandingClock, an_organization
+from tests.support.auth_memory import MemoryAccounts
 
 
 class World:
@@ -178,3 +179,32 @@ async def test_every_change_says_who_and_from_where(world: World) -> None:
     text = repr(await world.accounts.audit_page(world.org_id, limit=100, before=None))
     assert made.text not in text
     assert made.key.digest not in text
+
+
+async def test_addresses_are_kept_in_one_form_and_carried_over_by_a_rotation(world: World) -> None:
+    key = await world.key(addresses=("203.0.113.7",))
+    assert key.key.addresses == ("203.0.113.7/32",)
+    await world.do.update_key(world.org_id, key.key_id, addresses=("203.0.113.0/24", "203.0.113.7"))
+    rotated = await world.do.rotate_key(world.org_id, key.key_id)
+    assert rotated.key.addresses == ("203.0.113.0/24", "203.0.113.7/32")
+    await world.do.update_key(world.org_id, rotated.key_id, addresses=())
+    assert (await world.accounts.listed_key(world.org_id, rotated.key_id)).key.addresses == ()
+    for wrong in (world.key(addresses=("x",)), world.do.update_key(world.org_id, rotated.key_id, addresses=("x",))):
+        with pytest.raises(InvalidRequest):
+            await wrong
+
+
+async def test_a_key_bound_to_addresses_frees_no_key_from_them(world: World) -> None:
+    by, other = await world.actor(addresses=("203.0.113.0/24",)), await world.key()
+    made = await world.key(by=by)
+    assert made.key.addresses == ("203.0.113.0/24",)
+    narrower = await world.key(by=by, addresses=("203.0.113.7",))
+    for attempt in (
+        world.key(by=by, addresses=("198.51.100.1",)),
+        world.do.update_key(world.org_id, by.key_id or other.key_id, addresses=(), by=by),
+        world.do.update_key(world.org_id, narrower.key_id, addresses=("0.0.0.0/0",), by=by),
+        world.do.rotate_key(world.org_id, (await world.key(addresses=("198.51.100.1",))).key_id, by=by),
+    ):
+        with pytest.raises(PermissionDenied):
+            await attempt
+    await world.do.update_key(world.org_id, narrower.key_id, addresses=("203.0.113.8",), by=by)

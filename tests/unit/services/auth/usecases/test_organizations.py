@@ -12,7 +12,8 @@ from services.auth.usecases.create_organization import CreateOrganization
 from services.auth.usecases.create_role import CreateRole
 from services.auth.usecases.set_organization_state import SetOrganizationState
 from services.auth.usecases.update_role import UpdateRole
-from tests.support.auth import MemoryAccounts, StandingClock, an_organization
+from tests.support.auth import StandingClock, an_organization
+from tests.support.auth_memory import MemoryAccounts
 
 
 async def test_a_new_organization_has_its_built_in_roles_and_an_owner() -> None:

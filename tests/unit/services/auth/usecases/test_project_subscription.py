@@ -16,7 +16,8 @@ from services.auth.domain.errors import NotFound
 from services.auth.domain.organization import OrganizationState
 from services.auth.usecases.project_subscription import ProjectSubscription
 from services.auth.usecases.set_organization_state import SetOrganizationState
-from tests.support.auth import NOW, MemoryAccounts, an_organization
+from tests.support.auth import NOW, an_organization
+from tests.support.auth_memory import MemoryAccounts
 
 
 def told(org_id: uuid.UUID, version: int = 1, **changed: object) -> SubscriptionChanged:

@@ -11,7 +11,8 @@ from services.auth.usecases.issue_key import IssueKey, KeyOrder
 from services.auth.usecases.resolve_key import ResolveKey
 from services.auth.usecases.revoke_key import RevokeKey
 from services.auth.usecases.set_organization_state import SetOrganizationState
-from tests.support.auth import OLD_RING, RING, MemoryAccounts, StandingClock, an_organization, digests_of
+from tests.support.auth import OLD_RING, RING, StandingClock, an_organization, digests_of
+from tests.support.auth_memory import MemoryAccounts
 
 
 class World:

@@ -7,7 +7,8 @@ from services.auth.domain.errors import NotFound
 from services.auth.domain.key import KeyState
 from services.auth.usecases.issue_key import IssueKey, KeyOrder
 from services.auth.usecases.revoke_key import RevokeKey
-from tests.support.auth import NOW, RING, MemoryAccounts, StandingClock, an_organization
+from tests.support.auth import NOW, RING, StandingClock, an_organization
+from tests.support.auth_memory import MemoryAccounts
 
 
 async def test_R011_R173_revoking_ends_one_key_and_no_other_and_tells_the_edges() -> None:

@@ -79,7 +79,7 @@ async def admitted(
     store: Store, auth: Auth, caller: Principal, local: Store | None = None
 ) -> tuple[Principal, Reserved]:
     do = Admit(admission=store, local=local or Store(is_away=True), principals=auth, clock=ManualClock())
-    return await do(caller, a_credential(), a_route())
+    return await do(caller, a_credential(), a_route(), address="203.0.113.7")
 
 
 CALLER = a_principal(av=3)
