@@ -16,6 +16,7 @@ from services.auth.usecases.create_organization import CreateOrganization
 from services.auth.usecases.create_role import CreateRole
 from services.auth.usecases.invite_user import InviteUser
 from services.auth.usecases.issue_key import IssueKey
+from services.auth.usecases.log_model_deed import LogModelDeed
 from services.auth.usecases.project_subscription import ProjectSubscription
 from services.auth.usecases.remove_role import RemoveRole
 from services.auth.usecases.remove_user import RemoveUser
@@ -51,6 +52,7 @@ def use_cases(accounts: Accounts, holders: KeyHolders, peppers: PepperRing, cloc
         create_role=CreateRole(accounts, clock),
         invite_user=InviteUser(accounts, clock),
         issue_key=IssueKey(accounts, peppers, clock),
+        log_model_deed=LogModelDeed(accounts),
         project_subscription=ProjectSubscription(accounts),
         remove_role=RemoveRole(accounts, clock),
         remove_user=RemoveUser(accounts, clock),

@@ -15,6 +15,7 @@ from typing import Any, Final, TypeAlias
 import msgspec
 
 from libs.common.clock import SystemClock
+from libs.common.contracts.auth import Actor
 from libs.common.contracts.sessions import RefreshModel
 from libs.common.db.outbox import Outbox
 from libs.common.db.pool import Database
@@ -134,7 +135,7 @@ async def _refresh(desk: Desk, arguments: argparse.Namespace) -> Answer:
 
 async def _disconnect(desk: Desk, arguments: argparse.Namespace) -> Answer:
     org_id = await _organization(desk, arguments.model_id)
-    return _shown(await desk.do.disconnect_model(org_id, arguments.model_id))
+    return _shown(await desk.do.disconnect_model(org_id, arguments.model_id, by=Actor()))
 
 
 async def _rewrap(desk: Desk, _arguments: argparse.Namespace) -> Answer:

@@ -5,13 +5,13 @@ import contextlib
 import copy
 import uuid
 from collections.abc import AsyncIterator, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 
 import msgspec
 
 from libs.common.contracts.auth import Actor, AuditEntry, OrganizationChanged
 from libs.common.contracts.envelope import Message
-from libs.common.ids import uuid7
+from libs.common.ids import id_ms, uuid7
 from services.auth.domain import audit
 from services.auth.domain.audit import Deed
 from services.auth.domain.errors import Conflict, NotFound, OrganizationDeleted
@@ -219,12 +219,11 @@ class MemoryChange:
     def announce(self, event: Message) -> None:
         self._tables.events.append(event)
 
-    def did(self, deed: Deed) -> None:
-        """One more line of the audit log."""
+    def did(self, deed: Deed, *, entry_id: uuid.UUID | None = None) -> None:
         self._tables.audit.append(
             AuditEntry(
-                entry_id=uuid7(),
-                at=NOW,
+                entry_id=entry_id or uuid7(),
+                at=NOW if entry_id is None else datetime.fromtimestamp(id_ms(entry_id) / 1_000, UTC),
                 action=deed.action,
                 object_id=deed.object_id,
                 by="link" if self._by.is_link else "operator" if self._by.key_id is None else "key",

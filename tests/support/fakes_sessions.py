@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
 from libs.common.contracts.envelope import Message
+from libs.common.contracts.sessions import ModelManaged
 from libs.common.ids import uuid7
 from services.sessions.domain.account import Holder
 from services.sessions.domain.credentials import Credentials, Pending, Session
@@ -58,6 +59,7 @@ class FakeStore:
     events: list[Message] = field(default_factory=list)
     jobs: list[Message] = field(default_factory=list)
     accepted: set[uuid.UUID] = field(default_factory=set)
+    deeds: list[ModelManaged] = field(default_factory=list)
     taken: set[str] = field(default_factory=set)
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     remembered: list[Live] = field(default_factory=list)
@@ -88,11 +90,11 @@ class FakeStore:
     @contextlib.asynccontextmanager
     async def exclusive(self, org_id: uuid.UUID, model_id: uuid.UUID) -> AsyncIterator["FakeHeld"]:
         async with self.lock:
-            before = (self.contents, list(self.events), list(self.jobs), set(self.accepted))
+            before = (self.contents, list(self.events), list(self.jobs), set(self.accepted), list(self.deeds))
             try:
                 yield FakeHeld(self, org_id, model_id)
             except BaseException:
-                self.contents, self.events, self.jobs, self.accepted = before
+                self.contents, self.events, self.jobs, self.accepted, self.deeds = before
                 raise
 
     async def mark_refreshing(self, model: Model) -> Model:
@@ -111,6 +113,8 @@ class FakeStore:
         pending: Pending | None,
         job: Message | None,
         link: Link | None = None,
+        *,
+        deed: ModelManaged,
     ) -> None:
         known = self.contents.model
         if (known.org_id, known.provider, known.label) == (model.org_id, model.provider, model.label):
@@ -118,11 +122,13 @@ class FakeStore:
         self.contents = Contents(model, credentials, None, pending)
         self.link, self.attempts, self.is_link_used = link, 0, False
         self.jobs += [job] if job is not None else []
+        self.deeds.append(deed)
 
-    async def rename(self, org_id: uuid.UUID, model_id: uuid.UUID, label: str) -> bool:
+    async def rename(self, label: str, deed: ModelManaged) -> bool:
         model = self.contents.model
-        is_it = (model.org_id, model.model_id) == (org_id, model_id)
+        is_it = (model.org_id, model.model_id) == (deed.org_id, deed.model_id)
         if is_it:
+            self.deeds.append(deed)
             self.contents = replace(self.contents, model=replace(model, label=label))
         return is_it
 
@@ -165,6 +171,9 @@ class FakeHeld:
 
     async def nudge(self, job: Message) -> None:
         self.store.jobs.append(job)
+
+    async def note(self, deed: ModelManaged) -> None:
+        self.store.deeds.append(deed)
 
     async def replace_links(self, _model: Model, link: Link | None) -> None:
         self.store.link, self.store.attempts, self.store.is_link_used = link, 0, False

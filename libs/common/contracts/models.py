@@ -12,6 +12,7 @@ from datetime import datetime
 
 import msgspec
 
+from libs.common.contracts.auth import Actor
 from libs.common.contracts.envelope import Message
 
 
@@ -50,6 +51,7 @@ class CreateModel(Message, frozen=True, kw_only=True):
     link: bytes
     wants_link: bool = False
     sandbox_only: bool = False
+    by: Actor = Actor()
 
 
 class ListModels(Message, frozen=True, kw_only=True):
@@ -75,31 +77,35 @@ class _OfModel(Message, frozen=True, kw_only=True):
     sandbox_only: bool = False
 
 
+class _Change(_OfModel, frozen=True, kw_only=True):
+    by: Actor = Actor()  # for the audit log
+
+
 class GetModel(_OfModel, frozen=True, kw_only=True):
     """One model."""
 
 
-class UpdateModel(_OfModel, frozen=True, kw_only=True):
+class UpdateModel(_Change, frozen=True, kw_only=True):
     """Give a model another label."""
 
     label: str
 
 
-class DeleteModel(_OfModel, frozen=True, kw_only=True):
+class DeleteModel(_Change, frozen=True, kw_only=True):
     """End the connection, wipe the secrets, and know the model no more."""
 
 
-class ReconnectModel(_OfModel, frozen=True, kw_only=True):
+class ReconnectModel(_Change, frozen=True, kw_only=True):
     """Bring a model back with what the vault holds. Where that is not enough, the link `link` is taken."""
 
     link: bytes
 
 
-class DisconnectModel(_OfModel, frozen=True, kw_only=True):
+class DisconnectModel(_Change, frozen=True, kw_only=True):
     """Sign out at the platform and wipe session and credentials."""
 
 
-class SubmitCode(_OfModel, frozen=True, kw_only=True):
+class SubmitCode(_Change, frozen=True, kw_only=True):
     """Answer the platform's two-factor challenge; `sealed` is a `Form` bound to the model's id."""
 
     sealed: bytes
@@ -127,6 +133,7 @@ class UseLink(Message, frozen=True, kw_only=True):
 
     link: bytes
     sealed: bytes
+    address: str = ""  # the client's, for the audit log
 
 
 class LinkShown(Message, frozen=True, kw_only=True):

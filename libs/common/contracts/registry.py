@@ -128,6 +128,7 @@ REGISTRY: Final = Registry(
         _event("sessions.model.reconnected.v1", sessions.ModelReconnected),
         _event("sessions.model.disconnected.v1", sessions.ModelDisconnected),
         _event("sessions.model.deleted.v1", sessions.ModelDeleted),
+        _event("sessions.model.managed.v1", sessions.ModelManaged),
         _event("takedowns.batch.debited.v1", takedowns.BatchDebited, sharded=True),
         _event("takedowns.batch.refunded.v1", takedowns.BatchRefunded, sharded=True),
     )

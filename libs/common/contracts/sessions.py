@@ -1,8 +1,9 @@
 """Messages that `sessions` owns: the call to a platform, and the life of a model. What users ask of their models: `models.py`."""
 
 import uuid
-from typing import Final
+from typing import Any, Final
 
+from libs.common.contracts.auth import Actor
 from libs.common.contracts.envelope import Message
 
 NO_MODEL: Final = uuid.UUID(int=0)  # the caller named an account, not a model
@@ -87,3 +88,17 @@ class ModelDisconnected(_ModelEvent, frozen=True, kw_only=True):
 
 class ModelDeleted(_ModelEvent, frozen=True, kw_only=True):
     """The user removed the model; its secrets are wiped and it answers 404 from now on."""
+
+
+class ModelManaged(Message, frozen=True, kw_only=True):
+    """Somebody asked something of a model, and it was done: a line for the audit log, on which no state hangs.
+
+    `action` is the verb of the permission: connect | use_link | update | submit_code | reconnect | disconnect | delete.
+    `details` are plain facts, never secrets. The message's id tells when.
+    """
+
+    org_id: uuid.UUID
+    model_id: uuid.UUID
+    action: str
+    by: Actor
+    details: dict[str, Any] = {}

@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from libs.common.contracts.sessions import ModelManaged
 from services.auth.domain.key import Key
 from services.auth.domain.organization import Organization, OrganizationState, User, UserState
 from services.auth.domain.role import Role
@@ -87,6 +88,10 @@ def key_updated(old: Key, new: Key) -> Deed:
 
 def key_revoked(key_id: uuid.UUID) -> Deed:
     return Deed(action="key.revoke", object_id=key_id)
+
+
+def model_managed(event: ModelManaged) -> Deed:
+    return Deed(action=f"model.{event.action}", object_id=event.model_id, details=event.details)
 
 
 def _differences(old: object, new: object, *names: str) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from typing import Protocol
 
 from libs.common.contracts.auth import Actor, AuditEntry
 from libs.common.contracts.envelope import Message
+from services.auth.domain.audit import Deed
 from services.auth.domain.key import Key, KeyHolder, ListedKey
 from services.auth.domain.organization import Organization, OrganizationState, Subscription, User
 from services.auth.domain.role import Role
@@ -131,6 +132,10 @@ class Change(Protocol):
 
     async def revoke_key(self, key_id: uuid.UUID, at: datetime) -> None:
         """The key opens nothing from the commit on. A key revoked earlier keeps its date."""
+        ...
+
+    def did(self, deed: Deed, *, entry_id: uuid.UUID | None = None) -> None:
+        """Log something that no write here tells. `entry_id`, a UUIDv7, is its id and time; else it happened now."""
         ...
 
     def announce(self, event: Message) -> None:

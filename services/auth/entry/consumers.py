@@ -24,6 +24,12 @@ def consumers(do: UseCases, accounts: Accounts, clock: Clock) -> list[Consumer]:
             # Billing may know an organization a moment earlier than this database; one that never comes ends as a dead letter.
             raise Transient(f"organization {message.org_id} is not known") from exc
 
+    async def log_model_deed(message: sessions.ModelManaged, context: Context) -> None:
+        try:
+            await do.log_model_deed(message, context.message_id)
+        except NotFound as exc:
+            raise Transient(f"organization {message.org_id} is not known") from exc
+
     async def announce(_message: Message, _context: Context) -> None:
         """Nobody to tell: these become webhooks where an organization has an endpoint, and none can have one yet."""
 
@@ -31,6 +37,7 @@ def consumers(do: UseCases, accounts: Accounts, clock: Clock) -> list[Consumer]:
         managed(rpc("auth.rpc", prefetch=100, workers=50).on(auth.ResolveKey, resolve_key), do, accounts, clock),
         events("auth.events", prefetch=50, workers=20)
         .on(billing.SubscriptionChanged, project_subscription)
+        .on(sessions.ModelManaged, log_model_deed)
         .on(
             billing.CreditsLow,
             sessions.ModelConnected,

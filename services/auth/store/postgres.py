@@ -3,7 +3,7 @@
 import contextlib
 import uuid
 from collections.abc import AsyncIterator, Iterator, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Final
 
 from libs.common.contracts.auth import Actor, AuditEntry, OrganizationChanged
@@ -13,7 +13,7 @@ from libs.common.db.outbox import Outbox
 from libs.common.db.pool import Database, Record, Tx
 from libs.common.db.queries import load_queries
 from libs.common.db.tx import accept_once
-from libs.common.ids import uuid7
+from libs.common.ids import id_ms, uuid7
 from services.auth.domain import audit
 from services.auth.domain.audit import Deed
 from services.auth.domain.errors import Conflict, NotFound, OrganizationDeleted
@@ -76,7 +76,7 @@ class PostgresChange:
         self._by = by
         self._org_id = organization.org_id
         self._has_written = False
-        self._deeds: list[Deed] = []
+        self._deeds: list[tuple[uuid.UUID | None, Deed]] = []
         self._events: list[Message] = []
         self._cause: uuid.UUID | None = None
 
@@ -238,31 +238,30 @@ class PostgresChange:
 
     async def finish(self, outbox: Outbox) -> None:
         """Raise the auth version if anything was written, log the deeds, and put what is to be said into the outbox."""
-        for deed in self._deeds:
-            await self._log(deed)
+        for entry_id, deed in self._deeds:
+            await self._log(entry_id or uuid7(), deed)
         if self._has_written:
             await self._tx.execute(QUERIES.set_av, self._org_id, self.av)
             self._events.append(OrganizationChanged(org_id=self._org_id, av=self.av))
         for event in self._events:
             await outbox.add(self._tx, event, org_id=self._org_id, cause=self._cause)
 
-    def did(self, deed: Deed) -> None:
-        """Say something in the audit log that no write of one row tells."""
-        self._deeds.append(deed)
+    def did(self, deed: Deed, *, entry_id: uuid.UUID | None = None) -> None:
+        self._deeds.append((entry_id, deed))
 
     async def _write(self, sql: str, *args: object, deed: Deed | None) -> None:
         self._has_written = True
         with _conflicts():
             await self._tx.execute(sql, *args)
         if deed is not None:
-            self._deeds.append(deed)
+            self.did(deed)
 
-    async def _log(self, deed: Deed) -> None:
+    async def _log(self, entry_id: uuid.UUID, deed: Deed) -> None:
         by = self._by or Actor()
         actor = "link" if by.is_link else "operator" if by.key_id is None else "key"
         await self._tx.execute(
-            QUERIES.add_audit, uuid7(), self._org_id, deed.action, deed.object_id, actor, by.key_id, by.user_id,
-            by.address, deed.details,
+            QUERIES.add_audit, entry_id, self._org_id, deed.action, deed.object_id, actor, by.key_id, by.user_id,
+            by.address, deed.details, datetime.fromtimestamp(id_ms(entry_id) / 1_000, UTC),
         )  # fmt: skip
 
 

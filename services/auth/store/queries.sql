@@ -239,8 +239,9 @@ UPDATE organizations SET name = $2 WHERE org_id = $1
 
 -- name: add_audit
 -- A line of the audit log. $1 entry  $2 org  $3 action  $4 object  $5 actor  $6 key  $7 user  $8 address  $9 details
-INSERT INTO audit_log (entry_id, org_id, action, object_id, actor, key_id, user_id, address, details)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+-- $10 when
+INSERT INTO audit_log (entry_id, org_id, action, object_id, actor, key_id, user_id, address, details, at)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
 
 -- name: page_audit
 -- A page of an organization's audit log, newest first. $1 org  $2 limit  $3 before this entry (or null)

@@ -8,6 +8,7 @@ from services.auth.usecases.create_organization import CreateOrganization
 from services.auth.usecases.create_role import CreateRole
 from services.auth.usecases.invite_user import InviteUser
 from services.auth.usecases.issue_key import IssueKey
+from services.auth.usecases.log_model_deed import LogModelDeed
 from services.auth.usecases.project_subscription import ProjectSubscription
 from services.auth.usecases.remove_role import RemoveRole
 from services.auth.usecases.remove_user import RemoveUser
@@ -32,6 +33,7 @@ class UseCases:
     create_role: CreateRole
     invite_user: InviteUser
     issue_key: IssueKey
+    log_model_deed: LogModelDeed
     project_subscription: ProjectSubscription
     remove_role: RemoveRole
     remove_user: RemoveUser

@@ -162,7 +162,7 @@ class ConnectPages:
             code=fields.get("code", "").strip(),
         )
         try:
-            shown = await self._follow.send(token, form)
+            shown = await self._follow.send(token, form, address=address)
         except Refusal as exc:
             if exc.status == 504:  # the platform is slow: the sign-in goes on, and the page tells how it ends
                 return _see_other(token)

@@ -28,10 +28,10 @@ class FollowLink:
         assert isinstance(reply, LinkShown)
         return reply
 
-    async def send(self, token: str, form: Form) -> LinkShown:
-        """Hand over a form, and wait for what the platform says. Raises Refusal (400) for a form that cannot be used too."""
+    async def send(self, token: str, form: Form, *, address: str) -> LinkShown:
+        """Hand over a form that came from `address`, and wait for what the platform says. Raises Refusal (400) for a form that cannot be used too."""
         digest = link_digest(token)
-        command = UseLink(link=digest, sealed=await self.forms.seal(form, bound_to=digest))
+        command = UseLink(link=digest, sealed=await self.forms.seal(form, bound_to=digest), address=address)
         reply = await self.services.ask(
             command, org_id=None, deadline_ms=self.clock.now_ms() + SIGN_IN_MS, may_repeat=True
         )

@@ -4,9 +4,10 @@ import enum
 import uuid
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Any, Final
 
 from libs.common.contracts import sessions
+from libs.common.contracts.auth import Actor
 from libs.common.contracts.envelope import Message
 from services.sessions.domain.errors import InvalidRequest
 
@@ -137,6 +138,11 @@ def put_off(model: Model, *, now: datetime, chance: float) -> Model:
     wait = min(RETRY_FIRST * 2**model.refresh_failures, RETRY_MAX) * (1 + JITTER * (2 * chance - 1))
     after = changed(model, Change.REFRESH_PUT_OFF, reason="platform_unavailable")
     return replace(after, refresh_due_at=now + wait, refresh_failures=model.refresh_failures + 1)
+
+
+def deed_of(model: Model, action: str, by: Actor, **details: Any) -> sessions.ModelManaged:
+    """What the audit log is to say: `by` did `action` with the model. `details` are plain facts, never secrets."""
+    return sessions.ModelManaged(org_id=model.org_id, model_id=model.model_id, action=action, by=by, details=details)
 
 
 def event_of(before: Model, after: Model) -> Message | None:

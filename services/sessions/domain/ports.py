@@ -9,6 +9,7 @@ from typing import Protocol
 
 from libs.common.contracts.envelope import Message
 from libs.common.contracts.models import ModelShown
+from libs.common.contracts.sessions import ModelManaged
 from services.sessions.domain.account import Holder
 from services.sessions.domain.credentials import Credentials, Pending, Session
 from services.sessions.domain.link import Link, LinkView
@@ -125,6 +126,10 @@ class HeldModel(Protocol):
         """Enqueue a job with this change."""
         ...
 
+    async def note(self, deed: ModelManaged) -> None:
+        """Tell the audit log of this change."""
+        ...
+
     async def replace_links(self, model: Model, link: Link | None) -> None:
         """`link` is from now on the model's only one; None = it has none."""
         ...
@@ -160,12 +165,16 @@ class ModelStore(Protocol):
         pending: Pending | None,
         job: Message | None,
         link: Link | None = None,
+        *,
+        deed: ModelManaged,
     ) -> None:
-        """Write a new model, its sealed credentials and its first job, or its link, all or nothing. Raises LabelTaken."""
+        """Write a new model, its sealed credentials, its first job or its link, and tell the audit log, all or nothing.
+        Raises LabelTaken.
+        """
         ...
 
-    async def rename(self, org_id: uuid.UUID, model_id: uuid.UUID, label: str) -> bool:
-        """Give the model another label. False = no such model. Raises LabelTaken."""
+    async def rename(self, label: str, deed: ModelManaged) -> bool:
+        """Give the deed's model another label, and tell the audit log. False = no such model. Raises LabelTaken."""
         ...
 
 

@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Final
 
 from libs.common.contracts.envelope import Message
-from libs.common.contracts.sessions import ConnectModel, RefreshModel
+from libs.common.contracts.sessions import ConnectModel, ModelManaged, RefreshModel
 from libs.common.db.errors import UniqueViolation
 from libs.common.db.outbox import Outbox
 from libs.common.db.pool import Database, Record, Tx
@@ -79,6 +79,8 @@ class PostgresModels:
         pending: Pending | None,
         job: Message | None,
         link: Link | None = None,
+        *,
+        deed: ModelManaged,
     ) -> None:
         async with self._db.transaction() as tx:
             try:
@@ -94,12 +96,17 @@ class PostgresModels:
                 await held.replace_links(model, link)
             if job is not None:
                 await held.nudge(job)
+            await held.note(deed)
 
-    async def rename(self, org_id: uuid.UUID, model_id: uuid.UUID, label: str) -> bool:
-        try:
-            return await self._db.fetchval(QUERIES.rename_model, model_id, org_id, label) is not None
-        except UniqueViolation as exc:
-            raise LabelTaken(detail=exc.constraint) from exc
+    async def rename(self, label: str, deed: ModelManaged) -> bool:
+        async with self._db.transaction() as tx:
+            try:
+                renamed = await tx.fetchval(QUERIES.rename_model, deed.model_id, deed.org_id, label)
+            except UniqueViolation as exc:
+                raise LabelTaken(detail=exc.constraint) from exc
+            if renamed is not None:
+                await self._outbox.add(tx, deed, org_id=deed.org_id)
+        return renamed is not None
 
     async def models_of(self, org_id: uuid.UUID) -> list[Model]:
         """All models of an organization, oldest first."""
@@ -169,6 +176,9 @@ class PostgresHeld:
 
     async def nudge(self, job: Message) -> None:
         await self._outbox.add(self._tx, job, org_id=self._org_id, cause=self._cause)
+
+    async def note(self, deed: ModelManaged) -> None:
+        await self._outbox.add(self._tx, deed, org_id=self._org_id, cause=self._cause)
 
     async def replace_links(self, model: Model, link: Link | None) -> None:
         await self._tx.execute(QUERIES.drop_links, model.model_id, model.org_id)

@@ -8,12 +8,13 @@ from typing import Final
 import msgspec
 
 from libs.common.clock import Clock
+from libs.common.contracts.auth import Actor
 from libs.common.contracts.sessions import ConnectModel as ConnectJob
 from libs.common.errors import RetryAfter, Transient
 from libs.common.ids import uuid7
 from services.sessions.domain.credentials import Credentials, Pending
 from services.sessions.domain.errors import ChallengeExpired, NotPossible, PlatformTrouble, SignInRefused
-from services.sessions.domain.model import Change, Model, State, changed, signed_in
+from services.sessions.domain.model import Change, Model, State, changed, deed_of, signed_in
 from services.sessions.domain.ports import CodeAsked, Contents, HeldModel, Models, ModelStore, Provider, SignedIn
 
 CODES_MAX: Final = 3  # codes for one challenge, then the model has to be signed in anew
@@ -29,7 +30,7 @@ class CodeRefused(SignInRefused):
 
 @dataclass(frozen=True, slots=True)
 class AskConnect:
-    """Take down what the user wants connected. The secrets go into the vault; the job that is enqueued names the model only.
+    """Take down what the operator wants connected. The secrets go into the vault; the job that is enqueued names the model only.
 
     A label stands for one account of a provider: asking again gives the same model new credentials, or its code.
     """
@@ -44,12 +45,17 @@ class AskConnect:
         known = await self.store.find_labelled(org_id, provider, label)
         if known is None:
             fresh = Model(model_id=uuid7(), org_id=org_id, provider=provider, label=label, state=State.CONNECTING)
-            await self.store.create(fresh, credentials, pending, ConnectJob(org_id=org_id, model_id=fresh.model_id))
+            job = ConnectJob(org_id=org_id, model_id=fresh.model_id)
+            deed = deed_of(fresh, "connect", Actor(), provider=provider, label=label)
+            await self.store.create(fresh, credentials, pending, job, deed=deed)
             return fresh
         async with self.store.exclusive(org_id, known.model_id) as held:
             contents = await held.load()
             assert contents is not None, "found a moment ago, and rows are never deleted"
-            return await give(held, contents, credentials, code)
+            after = await give(held, contents, credentials, code)
+            if after != contents.model:
+                await held.note(deed_of(after, "connect", Actor(), provider=provider, label=label))
+            return after
 
 
 async def give(held: HeldModel, contents: Contents, credentials: Credentials | None, code: str) -> Model:

@@ -10,7 +10,7 @@ from libs.common.ids import uuid7
 from services.sessions.domain.credentials import Credentials
 from services.sessions.domain.errors import InvalidRequest
 from services.sessions.domain.link import LINK_LIFE, Link
-from services.sessions.domain.model import Model, State, checked_label
+from services.sessions.domain.model import Model, State, checked_label, deed_of
 from services.sessions.domain.ports import ModelStore, ModelViews
 from services.sessions.usecases.connect_now import ConnectNow
 
@@ -38,16 +38,17 @@ class CreateModel:
         model = Model(
             model_id=uuid7(), org_id=asked.org_id, provider=asked.provider, label=label, state=State.CONNECTING
         )
+        deed = deed_of(model, "connect", asked.by, provider=model.provider, label=label)
         link: Link | None = None
         if asked.provider == SANDBOX and not asked.wants_link:
             # Any address of the sandbox's domain is an account of its own.
             credentials = Credentials(email=f"{model.model_id.hex}@sandbox.test", password=self.sandbox_password)
             job = ConnectJob(org_id=model.org_id, model_id=model.model_id)
-            await self.store.create(model, credentials, None, job)
+            await self.store.create(model, credentials, None, job, deed=deed)
             await self.connect_now(model.org_id, model.model_id)
         else:
             link = Link(asked.link, model.org_id, model.model_id, self.clock.now() + LINK_LIFE)
-            await self.store.create(model, None, None, None, link)
+            await self.store.create(model, None, None, None, link, deed=deed)
         shown = await self.views.show(model.org_id, model.model_id)
         assert shown is not None, "created a moment ago"
         return models.ModelAnswer(model=shown, link_expires_at=link.expires_at if link else None)

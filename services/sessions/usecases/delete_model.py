@@ -4,8 +4,9 @@ import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from libs.common.contracts.auth import Actor
 from services.sessions.domain.errors import ModelNotFound
-from services.sessions.domain.model import Change, Model, changed
+from services.sessions.domain.model import Change, Model, changed, deed_of
 from services.sessions.domain.ports import Models, ModelStore, Provider
 from services.sessions.usecases.disconnect_model import wipe
 
@@ -18,7 +19,7 @@ class DeleteModel:
     models: Models
     providers: Mapping[str, Provider]
 
-    async def __call__(self, org_id: uuid.UUID, model_id: uuid.UUID) -> Model:
+    async def __call__(self, org_id: uuid.UUID, model_id: uuid.UUID, *, by: Actor) -> Model:
         """The model, deleted. Raises ModelNotFound."""
         async with self.store.exclusive(org_id, model_id) as held:
             contents = await held.load()
@@ -27,5 +28,6 @@ class DeleteModel:
             await wipe(held, contents, self.providers)
             after = changed(contents.model, Change.DELETE_ASKED, reason="by_user")
             await held.save(contents.model, after)
+            await held.note(deed_of(after, "delete", by, label=after.label))
         self.models.forget(model_id)
         return after

@@ -5,8 +5,9 @@ import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from libs.common.contracts.auth import Actor
 from services.sessions.domain.errors import ModelNotFound, PlatformTrouble, SignInRefused
-from services.sessions.domain.model import Change, Model, State, changed
+from services.sessions.domain.model import Change, Model, State, changed, deed_of
 from services.sessions.domain.ports import Contents, HeldModel, Models, ModelStore, Provider
 
 
@@ -18,7 +19,7 @@ class DisconnectModel:
     models: Models
     providers: Mapping[str, Provider]
 
-    async def __call__(self, org_id: uuid.UUID, model_id: uuid.UUID) -> Model:
+    async def __call__(self, org_id: uuid.UUID, model_id: uuid.UUID, *, by: Actor) -> Model:
         """The model, disconnected. Raises ModelNotFound. The platform may be away: the secrets are wiped all the same."""
         async with self.store.exclusive(org_id, model_id) as held:
             contents = await held.load()
@@ -30,6 +31,7 @@ class DisconnectModel:
             await wipe(held, contents, self.providers)
             after = changed(before, Change.DISCONNECT_ASKED, reason="by_user")
             await held.save(before, after)
+            await held.note(deed_of(after, "disconnect", by, label=after.label))
         self.models.forget(model_id)
         return after
 

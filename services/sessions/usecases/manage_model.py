@@ -6,7 +6,6 @@ or of another provider than the sandbox to the holder of a sandbox key, is absen
 
 import contextlib
 import uuid
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Final, Protocol
 
@@ -14,14 +13,17 @@ import msgspec
 
 from libs.common.clock import Clock
 from libs.common.contracts import models
+from libs.common.contracts.sessions import ModelManaged
 from libs.common.sealing import FormKeys
 from services.sessions.domain.errors import InvalidRequest, ModelNotConnected, ModelNotFound, NotPossible, SyncLost
 from services.sessions.domain.link import LINK_LIFE, Link
-from services.sessions.domain.model import Model, State, checked_label
+from services.sessions.domain.model import State, checked_label, deed_of
 from services.sessions.domain.ports import ModelStore, ModelViews
 from services.sessions.usecases.connect_model import give
 from services.sessions.usecases.connect_now import ConnectNow
 from services.sessions.usecases.create_model import SANDBOX
+from services.sessions.usecases.delete_model import DeleteModel
+from services.sessions.usecases.disconnect_model import DisconnectModel
 from services.sessions.usecases.proxy_call import Refresh
 from services.sessions.usecases.refresh_session import Why
 from services.sessions.usecases.use_link import opened_form
@@ -50,8 +52,8 @@ class ManageModel:
     views: ModelViews
     refresh: Refresh
     connect_now: ConnectNow
-    disconnect_model: Callable[[uuid.UUID, uuid.UUID], Awaitable[Model]]
-    delete_model: Callable[[uuid.UUID, uuid.UUID], Awaitable[Model]]
+    disconnect_model: DisconnectModel
+    delete_model: DeleteModel
     clock: Clock
     keys: FormKeys
 
@@ -75,20 +77,24 @@ class ManageModel:
 
     async def update(self, asked: models.UpdateModel) -> models.ModelAnswer:
         """Rename. Raises InvalidRequest, LabelTaken."""
-        await self.show(asked)
-        await self.store.rename(asked.org_id, asked.model_id, checked_label(asked.label))
+        shown, label = await self.show(asked), checked_label(asked.label)
+        if label == shown.label:
+            return models.ModelAnswer(model=shown)
+        details = {"label": {"from": shown.label, "to": label}}
+        deed = ModelManaged(org_id=asked.org_id, model_id=asked.model_id, action="update", by=asked.by, details=details)
+        await self.store.rename(label, deed)
         return models.ModelAnswer(model=await self.show(asked))
 
     async def disconnect(self, asked: models.DisconnectModel) -> models.ModelAnswer:
         """End the connection; a new one needs a new link."""
         await self.show(asked)
-        await self.disconnect_model(asked.org_id, asked.model_id)
+        await self.disconnect_model(asked.org_id, asked.model_id, by=asked.by)
         return models.ModelAnswer(model=await self.show(asked))
 
     async def delete(self, asked: models.DeleteModel) -> models.ModelAnswer:
         """Remove the model: the answer is the last that is seen of it."""
         last = await self.show(asked)
-        gone = await self.delete_model(asked.org_id, asked.model_id)
+        gone = await self.delete_model(asked.org_id, asked.model_id, by=asked.by)
         return models.ModelAnswer(
             model=msgspec.structs.replace(last, state=str(gone.state), reason=gone.reason, version=gone.version)
         )
@@ -96,19 +102,25 @@ class ManageModel:
     async def reconnect(self, asked: models.ReconnectModel) -> models.ModelAnswer:
         """Try what the vault holds (R16). Where that does not end in a connection, take the link."""
         shown = await self.show(asked)
+        if shown.state in (State.CONNECTED, State.REFRESHING):
+            return models.ModelAnswer(model=shown)
         if shown.state == State.SYNC_LOST:
             # What came of it is in the model's state and reason; the platform's own trouble leaves it as it was.
             with contextlib.suppress(SyncLost, ModelNotConnected):
                 await self.refresh(asked.org_id, asked.model_id, stale=0, why=Why.ASKED)
             shown = await self.show(asked)
-        if shown.state in (State.CONNECTED, State.REFRESHING):
-            return models.ModelAnswer(model=shown)
-        link = Link(asked.link, asked.org_id, asked.model_id, self.clock.now() + LINK_LIFE)
+        link: Link | None = None
+        if shown.state not in (State.CONNECTED, State.REFRESHING):
+            link = Link(asked.link, asked.org_id, asked.model_id, self.clock.now() + LINK_LIFE)
         async with self.store.exclusive(asked.org_id, asked.model_id) as held:
             if (contents := await held.load()) is None:
                 raise ModelNotFound
-            await held.replace_links(contents.model, link)
-        return models.ModelAnswer(model=await self.show(asked), link_expires_at=link.expires_at)
+            if link is not None:
+                await held.replace_links(contents.model, link)
+            await held.note(deed_of(contents.model, "reconnect", asked.by, state=str(shown.state)))
+        return models.ModelAnswer(
+            model=await self.show(asked), link_expires_at=None if link is None else link.expires_at
+        )
 
     async def submit_code(self, asked: models.SubmitCode) -> models.ModelAnswer:
         """Answer the challenge. Raises InvalidRequest, FormKeyUnknown, NotPossible when none is open."""
@@ -122,5 +134,6 @@ class ManageModel:
             if (contents := await held.load()) is None:
                 raise ModelNotFound
             await give(held, contents, None, form.code)
+            await held.note(deed_of(contents.model, "submit_code", asked.by))
         await self.connect_now(asked.org_id, asked.model_id)
         return models.ModelAnswer(model=await self.show(asked))

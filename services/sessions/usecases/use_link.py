@@ -7,11 +7,12 @@ import msgspec
 
 from libs.common.clock import Clock
 from libs.common.contracts import models
+from libs.common.contracts.auth import Actor
 from libs.common.sealing import FormBroken, FormKeyMissing, FormKeys
 from services.sessions.domain.credentials import Credentials
 from services.sessions.domain.errors import AccountTaken, FormKeyUnknown, InvalidRequest, LinkGone
 from services.sessions.domain.link import LinkView
-from services.sessions.domain.model import State
+from services.sessions.domain.model import State, deed_of
 from services.sessions.domain.ports import ModelStore, ModelViews
 from services.sessions.usecases.connect_model import give
 from services.sessions.usecases.connect_now import ConnectNow
@@ -54,6 +55,9 @@ class UseLink:
                 await give(held, contents, credentials, form.code)
             except AccountTaken as exc:
                 raise InvalidRequest("This account is connected already, as another model") from exc
+            by = Actor(address=asked.address, is_link=True)
+            typed = "code" if credentials is None else "credentials"
+            await held.note(deed_of(contents.model, "use_link", by, typed=typed))
         await self.connect_now(link.org_id, link.model_id)
         return _shown(await self._find(link.digest))
 

@@ -7,13 +7,14 @@ from typing import TypeAlias
 
 import pytest
 
+from libs.common.contracts.auth import Actor
 from libs.common.contracts.sessions import ConnectModel as ConnectJob
 from libs.common.db.outbox import Outbox
 from libs.common.db.pool import Database
 from libs.common.ids import uuid7
 from services.sessions.domain.credentials import Credentials, Pending
 from services.sessions.domain.errors import OutcomeUnknown
-from services.sessions.domain.model import Change, InvalidChange, Model, State, changed, signed_in
+from services.sessions.domain.model import Change, InvalidChange, Model, State, changed, deed_of, signed_in
 from services.sessions.domain.upstream_call import Outcome, Recorded
 from services.sessions.domain.vault import Vault
 from services.sessions.store.postgres import PostgresModels
@@ -50,7 +51,7 @@ def calls(request: pytest.FixtureRequest) -> Calls:
 async def made(store: Store) -> Model:
     model = a_model(State.CONNECTING)
     job = ConnectJob(org_id=model.org_id, model_id=model.model_id)
-    await store.create(model, CREDENTIALS, Pending(code="1"), job)
+    await store.create(model, CREDENTIALS, Pending(code="1"), job, deed=deed_of(model, "connect", Actor()))
     return model
 
 

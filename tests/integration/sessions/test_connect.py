@@ -2,6 +2,7 @@
 
 import pytest
 
+from libs.common.contracts.auth import Actor
 from libs.common.contracts.sessions import RefreshModel
 from libs.common.errors import RpcError
 from services.sessions.domain.model import State
@@ -56,14 +57,14 @@ async def test_one_account_is_one_model_of_an_organization(sessions: Sessions) -
     first = await sessions.connect()
     second = await sessions.connect(label="the same again")
     assert (second.state, second.reason) == (State.CONNECT_FAILED, "account_connected_already")
-    await sessions.do.disconnect_model(sessions.org_id, first.model_id)
+    await sessions.do.disconnect_model(sessions.org_id, first.model_id, by=Actor())
     assert (await sessions.connect(label="the same again")).state is State.CONNECTED
 
 
 async def test_disconnecting_wipes_the_vault_and_signs_out(sessions: Sessions) -> None:
     model = await sessions.connect()
     await sessions.call(model.model_id, "users_read_me")
-    gone = await sessions.do.disconnect_model(sessions.org_id, model.model_id)
+    gone = await sessions.do.disconnect_model(sessions.org_id, model.model_id, by=Actor())
     assert gone.state is State.DISCONNECTED
     row = await sessions.db.fetchrow("SELECT credentials, session, pending FROM vault")
     assert row is not None

@@ -3,9 +3,12 @@
 import uuid
 from typing import Any
 
+import msgspec
 import pytest
 
 from libs.common.contracts import models
+from libs.common.contracts.auth import Actor
+from libs.common.contracts.sessions import ModelManaged
 from libs.common.errors import RpcError
 from libs.common.ids import uuid7
 from services.sessions.domain.pace import Rate
@@ -185,3 +188,27 @@ async def test_an_account_that_is_called_too_fast_is_spared(
         with pytest.raises(RpcError):
             await sessions.send(model.model_id, call_id=call_id)
         assert await sessions.fence(call_id) is None
+
+
+async def test_what_is_asked_of_a_model_is_told_to_the_audit_log_with_who_and_from_where(sessions: Sessions) -> None:
+    by = Actor(key_id=uuid7(), address="203.0.113.7")
+    model = (await create(sessions, wants_link=True, link=LINK, by=by)).model
+    of_model: dict[str, Any] = {"org_id": sessions.org_id, "model_id": model.model_id, "by": by}
+    form = await sessions.sealed(LINK, email="told@sandbox.test", password=PASSWORD)
+    await sessions.ask(models.UseLink(link=LINK, sealed=form, address="198.51.100.1"))
+    await sessions.ask(models.UpdateModel(label="two", **of_model))
+    await sessions.ask(models.UpdateModel(label="two", **of_model))  # changes nothing
+    await sessions.ask(models.ReconnectModel(link=LINK, **of_model))  # so does this: it is connected
+    await sessions.ask(models.DisconnectModel(**of_model))
+    await sessions.ask(models.ReconnectModel(link=LINK, **of_model))
+    await sessions.ask(models.DeleteModel(**of_model))
+
+    rows = await sessions.db.fetch("SELECT body FROM outbox WHERE type = 'sessions.model.managed.v1' ORDER BY id")
+    deeds = [msgspec.json.decode(row["body"], type=ModelManaged) for row in rows]
+    assert [deed.action for deed in deeds] == ["connect", "use_link", "update", "disconnect", "reconnect", "delete"]
+    assert {deed.model_id for deed in deeds} == {model.model_id}
+    follower = deeds.pop(1)
+    assert (follower.by, follower.details) == (Actor(address="198.51.100.1", is_link=True), {"typed": "credentials"})
+    assert {(deed.by.key_id, deed.by.address) for deed in deeds} == {(by.key_id, "203.0.113.7")}
+    assert deeds[1].details == {"label": {"from": "one", "to": "two"}}
+    assert PASSWORD not in repr(rows)

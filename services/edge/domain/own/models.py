@@ -1,7 +1,7 @@
 """Models: connected by a link behind which credentials are typed, never by an API call that carries them (requirements 4.21)."""
 
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
 from uuid import UUID
 
 import msgspec
@@ -82,6 +82,13 @@ def _is_sandbox(asked: Asked) -> bool:
     return asked.caller.kind == "sandbox"
 
 
+def _change(asked: Asked) -> dict[str, Any]:
+    """What every command that changes a model says."""
+    return {
+        "org_id": asked.org_id, "model_id": _model_id(asked), "sandbox_only": _is_sandbox(asked), "by": asked.by,
+    }  # fmt: skip
+
+
 def _list(asked: Asked) -> models.ListModels:
     return models.ListModels(
         org_id=asked.org_id,
@@ -105,20 +112,17 @@ def _create(asked: Asked) -> models.CreateModel:
         link=link_digest(asked.token),
         wants_link=order.connect_link,
         sandbox_only=_is_sandbox(asked),
+        by=asked.by,
     )
 
 
 def _update(asked: Asked) -> models.UpdateModel:
     edit: ModelEdit = asked.body
-    return models.UpdateModel(
-        org_id=asked.org_id, model_id=_model_id(asked), sandbox_only=_is_sandbox(asked), label=edit.label
-    )
+    return models.UpdateModel(**_change(asked), label=edit.label)
 
 
 def _reconnect(asked: Asked) -> models.ReconnectModel:
-    return models.ReconnectModel(
-        org_id=asked.org_id, model_id=_model_id(asked), sandbox_only=_is_sandbox(asked), link=link_digest(asked.token)
-    )
+    return models.ReconnectModel(**_change(asked), link=link_digest(asked.token))
 
 
 def _sealed_code(asked: Asked) -> tuple[Form, bytes]:
@@ -129,9 +133,7 @@ def _sealed_code(asked: Asked) -> tuple[Form, bytes]:
 
 
 def _submit_code(asked: Asked) -> models.SubmitCode:
-    return models.SubmitCode(
-        org_id=asked.org_id, model_id=_model_id(asked), sandbox_only=_is_sandbox(asked), sealed=asked.sealed
-    )
+    return models.SubmitCode(**_change(asked), sealed=asked.sealed)
 
 
 def _get(asked: Asked) -> models.GetModel:
@@ -139,11 +141,11 @@ def _get(asked: Asked) -> models.GetModel:
 
 
 def _delete(asked: Asked) -> models.DeleteModel:
-    return models.DeleteModel(org_id=asked.org_id, model_id=_model_id(asked), sandbox_only=_is_sandbox(asked))
+    return models.DeleteModel(**_change(asked))
 
 
 def _disconnect(asked: Asked) -> models.DisconnectModel:
-    return models.DisconnectModel(org_id=asked.org_id, model_id=_model_id(asked), sandbox_only=_is_sandbox(asked))
+    return models.DisconnectModel(**_change(asked))
 
 
 def _shown(model: models.ModelShown) -> Model:

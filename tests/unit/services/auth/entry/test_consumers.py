@@ -5,14 +5,16 @@ import uuid
 from collections.abc import Sequence
 from typing import cast
 
+import msgspec
 import pytest
 
 from libs.common.bus import Consumer, MemoryBroker, MemoryBus
 from libs.common.bus.topology import QUEUES, routes_to
-from libs.common.contracts.auth import Principal, ResolveKey
+from libs.common.contracts.auth import Actor, Principal, ResolveKey
 from libs.common.contracts.billing import CreditsLow
 from libs.common.contracts.envelope import Context, Kind
 from libs.common.contracts.registry import REGISTRY
+from libs.common.contracts.sessions import ModelManaged
 from libs.common.contracts.wire import EVENTS
 from libs.common.db.errors import DatabaseAway
 from libs.common.errors import RpcError, Transient
@@ -99,3 +101,27 @@ async def test_what_becomes_a_webhook_later_changes_nothing() -> None:
     low = CreditsLow(org_id=organization.org_id, balance=1, threshold_percent=10)
     assert await events.handlers[name](low, a_context(name)) is None
     assert accounts.events == said
+
+
+async def test_what_was_done_with_a_model_is_logged_once_and_moves_no_rights() -> None:
+    accounts = MemoryAccounts()
+    organization = await an_organization(accounts)
+    said, model_id = list(accounts.events), uuid.uuid4()
+    _, events = the_consumers(accounts)
+    name = "sessions.model.managed.v1"
+    by = Actor(address="203.0.113.7", is_link=True)
+    deed = ModelManaged(org_id=organization.org_id, model_id=model_id, action="use_link", by=by)
+    context = a_context(name)
+    for _ in range(2):
+        await events.handlers[name](deed, context)
+    entries = await accounts.audit_page(organization.org_id, limit=2, before=None)
+    found = next(entry for entry in entries if entry.entry_id == context.message_id)
+    assert (found.action, found.object_id, found.by, found.address) == (
+        "model.use_link", model_id, "link", "203.0.113.7",
+    )  # fmt: skip
+    assert [entry.action for entry in entries].count("model.use_link") == 1
+    assert accounts.events == said
+
+    stranger = msgspec.structs.replace(deed, org_id=uuid.uuid4())
+    with pytest.raises(Transient):
+        await events.handlers[name](stranger, a_context(name))

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from libs.common.contracts.auth import Actor
 from libs.common.contracts.sessions import ConnectModel as ConnectJob
 from libs.common.errors import RetryAfter, Transient
 from libs.common.ids import uuid7
@@ -151,12 +152,13 @@ async def test_disconnecting_wipes_everything_even_if_the_platform_is_away() -> 
     store, provider = a_store(), FakeProvider()
     disconnect = DisconnectModel(store, store, {"sandbox": provider})
     for _ in range(2):
-        model = await disconnect(store.model.org_id, store.model.model_id)
+        model = await disconnect(store.model.org_id, store.model.model_id, by=Actor(address="203.0.113.7"))
         assert model.state is State.DISCONNECTED
     contents = store.contents
     assert (contents.credentials, contents.session, contents.pending) == (None, None, None)
     assert provider.did == ["sign out"]
     assert [type(event).__name__ for event in store.events] == ["ModelDisconnected"]
+    assert [(deed.action, deed.by.address) for deed in store.deeds] == [("disconnect", "203.0.113.7")]  # once
 
 
 async def test_a_refused_code_may_be_corrected_twice() -> None:
