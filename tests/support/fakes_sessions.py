@@ -259,6 +259,11 @@ class FakeCalls:
         if call_id not in self.rows:
             self.rows[call_id] = None
             return None
+        return await self.find(call_id, _org_id)
+
+    async def find(self, call_id: uuid.UUID, _org_id: uuid.UUID) -> Recorded | None:
+        if call_id not in self.rows:
+            return None
         recorded = self.rows[call_id]
         if recorded is None:
             raise OutcomeUnknown

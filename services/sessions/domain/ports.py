@@ -223,6 +223,10 @@ class UpstreamCalls(Protocol):
         """
         ...
 
+    async def find(self, call_id: uuid.UUID, org_id: uuid.UUID) -> Recorded | None:
+        """How a call that was made before ended; None = it never was. Raises OutcomeUnknown when nobody knows."""
+        ...
+
     async def finish(self, call_id: uuid.UUID, outcome: Outcome, body: bytes) -> None:
         """Record how it ended."""
         ...

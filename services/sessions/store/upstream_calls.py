@@ -29,8 +29,16 @@ class PostgresUpstreamCalls:
         # A single statement commits by itself: when this returns, the row stands.
         if await self._db.fetchval(QUERIES.start_call, call_id, org_id, model_id, route) is not None:
             return None
+        recorded = await self.find(call_id, org_id)
+        if recorded is None:  # another organization's: nobody makes such ids
+            raise OutcomeUnknown(detail="the call was started before")
+        return recorded
+
+    async def find(self, call_id: uuid.UUID, org_id: uuid.UUID) -> Recorded | None:
         row = await self._db.fetchrow(QUERIES.find_call, call_id, org_id)
-        if row is None or row["state"] != "finished":
+        if row is None:
+            return None
+        if row["state"] != "finished":
             raise OutcomeUnknown(detail="the call was started before")
         return Recorded(call_id, msgspec.convert(row["outcome"], Outcome), row["body"])
 

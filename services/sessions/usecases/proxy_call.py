@@ -72,16 +72,21 @@ class ProxyCall:
         route = catalogue().get(call.route)
         if route is None:
             raise RouteNotSupported
-        live = await self._live(call)
-        request = UpstreamRequest(
-            method=route.method,
-            target=upstream_target(route, live.model.provider, call.path_params, call.query),
-            content_type=call.content_type,
-            body=body,
-            is_fenced=route.retry is RetryClass.NEVER,
-        )
-        run = _Run(self, live, request, deadline_ms - ANSWER_MARGIN_MS)
-        if route.retry is RetryClass.NEVER:
+        is_fenced = route.retry is RetryClass.NEVER
+        try:
+            live = await self._live(call)
+            run = _Run(self, live, _request(call, route, live, body), deadline_ms - ANSWER_MARGIN_MS)
+            if is_fenced:
+                # Before the fence: a call that is refused its turn, or whose model cannot be called, was never started, and
+                # may be sent again under its id.
+                await run.turn()
+                await run.be_callable()
+        except FangateError:
+            # What holds the call up now says nothing about an earlier delivery of it, and that is what the caller asks about.
+            if is_fenced and (recorded := await self.calls.find(call.call_id, call.org_id)) is not None:
+                return _replayed(recorded)
+            raise
+        if is_fenced:
             head, answer = await self._fenced(call, live.model.model_id, route, run)
         else:
             head, answer = _proxied(await run.repeatable())
@@ -108,8 +113,6 @@ class ProxyCall:
         self, call: Proxy, model_id: uuid.UUID, route: CatalogueRoute, run: "_Run"
     ) -> tuple[Proxied, bytes]:
         """At most once, ever: the row is committed before the first byte leaves, and decides on every redelivery."""
-        # Before the fence: a call that is refused its turn was never started, and may be sent again under its id.
-        await run.turn()
         recorded = await self.calls.start(call.call_id, call.org_id, model_id, route.name)
         if recorded is not None:
             return _replayed(recorded)
@@ -145,8 +148,7 @@ class _Run:
         self._give_up_ms = give_up_ms
 
     async def once(self) -> UpstreamAnswer:
-        """Send the call once and never again."""
-        await self._be_callable()
+        """Send the call, which was found callable, once and never again."""
         try:
             answer = await self._send()
         except NotSent as exc:
@@ -161,13 +163,16 @@ class _Run:
             raise PlatformFailed(detail=str(exc)) from exc
         if answer.is_session_refused:
             # Renewed for the next call; this one is not sent again (requirements.md 3.2).
-            await self._renew()
+            try:
+                await self._renew()
+            except Unavailable as exc:  # recorded as that, the call could never be sent under its id
+                raise SyncLost("The session had ended; this call was not carried out", detail=str(exc)) from exc
             raise SyncLost("The session had ended and was renewed; this call was not carried out: send it again")
         return answer
 
     async def repeatable(self) -> UpstreamAnswer:
         """Send the call; again after one refresh, and after a lost connection, while time is left."""
-        await self._be_callable()
+        await self.be_callable()
         repeats, is_renewed = 0, False
         while True:
             await self.turn()
@@ -193,7 +198,8 @@ class _Run:
         """Wait until the platform account may be called. Raises Paced when that is too late for this call."""
         await self._do.pace.wait(self._live.model, patience_ms=self._left_ms() - PACE_FLOOR_MS)
 
-    async def _be_callable(self) -> None:
+    async def be_callable(self) -> None:
+        """Wait for a refresh that is under way. Raises SyncLost, ModelNotConnected."""
         model = self._live.model
         match model.state:
             case State.CONNECTED if self._live.session is not None:
@@ -227,6 +233,16 @@ class _Run:
 
     def _left_ms(self) -> int:
         return self._give_up_ms - self._do.clock.now_ms()
+
+
+def _request(call: Proxy, route: CatalogueRoute, live: Live, body: bytes) -> UpstreamRequest:
+    return UpstreamRequest(
+        method=route.method,
+        target=upstream_target(route, live.model.provider, call.path_params, call.query),
+        content_type=call.content_type,
+        body=body,
+        is_fenced=route.retry is RetryClass.NEVER,
+    )
 
 
 def _proxied(answer: UpstreamAnswer) -> tuple[Proxied, bytes]:

@@ -320,3 +320,50 @@ async def test_a_platform_that_asks_for_a_pause_gets_it(bench: Bench) -> None:
     bench.provider.answers = [UpstreamAnswer(status=429, body=b"{}", retry_after_s=9)]
     await bench()
     assert bench.pace.held_off == [9]
+
+
+HELD_UP = {
+    "no such model any more": {"model_id": uuid7()},
+    "another account": {"account": "1002"},
+    "a query that may not be sent": {"query": "a b"},
+}
+
+
+@pytest.mark.parametrize("reason", HELD_UP)
+async def test_a_redelivered_write_is_answered_by_its_fence_whatever_holds_it_up_now(bench: Bench, reason: str) -> None:
+    bench.provider.answers = [CREATED]
+    call_id, unknown = uuid7(), uuid7()
+    first = await bench("messages_send", call_id=call_id)
+    bench.calls.rows[unknown] = None
+    assert await bench("messages_send", call_id=call_id, **HELD_UP[reason]) == first
+    with pytest.raises(OutcomeUnknown):
+        await bench("messages_send", call_id=unknown, **HELD_UP[reason])
+    assert len(bench.provider.did) == 1
+
+
+async def test_a_redelivered_write_that_is_refused_its_turn_is_answered_by_its_fence(bench: Bench) -> None:
+    bench.provider.answers = [CREATED]
+    call_id = uuid7()
+    first = await bench("messages_send", call_id=call_id)
+    bench.pace.refusal = Paced(retry_after_s=7)
+    assert await bench("messages_send", call_id=call_id) == first
+
+
+@pytest.mark.parametrize("state", STATES, ids=list(STATES))
+async def test_a_write_to_a_model_that_is_not_callable_may_be_sent_later_under_its_id(state: State) -> None:
+    bench = Bench(a_store(a_model(state)))
+    call_id = uuid7()
+    with pytest.raises(STATES[state]):
+        await bench("messages_send", call_id=call_id)
+    assert bench.calls.rows == {}
+
+
+async def test_a_write_whose_session_ended_is_424_also_where_the_session_cannot_be_renewed() -> None:
+    bench = Bench(renewal=Unavailable())
+    bench.provider.answers = [UNAUTHORIZED]
+    call_id = uuid7()
+    for _ in range(2):
+        with pytest.raises((SyncLost, RpcError)) as refused:
+            await bench("messages_send", call_id=call_id)
+        assert refused.value.code == "SYNC_LOST"
+    assert len(bench.provider.did) == 1
