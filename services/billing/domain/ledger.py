@@ -195,9 +195,23 @@ def _row(debit: Debit, leg: int, code: Code, amount: int, payer: int) -> Transfe
 
 
 def is_same_debit(debit: Debit, legs: Sequence[Transfer]) -> bool:
-    """Whether `legs`, found under the debit's id, are that debit: same organization, meaning, amount and lease."""
+    """Whether `legs`, found under the debit's id, are that debit: same organization, meaning and amount; of a batch the same
+    lease too. A call that is taken up again under its id was admitted anew, and names the lease of that day.
+    """
     return (
         sum(leg.amount for leg in legs) == debit.amount
-        and all(leg.org_id == debit.org_id and leg.lease_id == debit.lease_id for leg in legs)
+        and all(leg.org_id == debit.org_id and _is_same_lease(debit, leg.lease_id) for leg in legs)
         and all(leg.code in (debit.code, Code.WAIVED) and leg.credit_account == _EARNER[debit.code] for leg in legs)
     )
+
+
+def is_twin(debit: Debit, other: Debit) -> bool:
+    """The same of two debits with one id, neither of them posted."""
+    return (
+        (debit.org_id, debit.code, debit.amount) == (other.org_id, other.code, other.amount)
+        and _is_same_lease(debit, other.lease_id)
+    )  # fmt: skip
+
+
+def _is_same_lease(debit: Debit, lease_id: UUID | None) -> bool:
+    return debit.code is Code.CALL or debit.lease_id == lease_id

@@ -17,7 +17,16 @@ from libs.common.contracts.envelope import Message
 from libs.common.ids import id_ms
 from services.billing.domain.bucket import Bucket, balance_at
 from services.billing.domain.errors import RacedPosting, Unpostable
-from services.billing.domain.ledger import Allocation, Code, Debit, PostError, Transfer, allocate, is_same_debit
+from services.billing.domain.ledger import (
+    Allocation,
+    Code,
+    Debit,
+    PostError,
+    Transfer,
+    allocate,
+    is_same_debit,
+    is_twin,
+)
 from services.billing.domain.ports import Ledger, LedgerTx, Parked
 from services.billing.domain.posting import Intake, Posted, sort_intake
 from services.billing.usecases.announce import Announce
@@ -124,7 +133,7 @@ class AppendTransfers:
             if debit.id in voided:
                 posted.dropped += 1
             elif legs is not None or twin is not None:
-                is_same = is_same_debit(debit, legs) if legs is not None else twin == debit
+                is_same = is_same_debit(debit, legs) if legs is not None else twin is not None and is_twin(debit, twin)
                 posted.duplicates += is_same
                 reason = None if is_same else PostError.OTHER_PAYLOAD
             elif not earliest_ms <= id_ms(debit.id) <= latest_ms:

@@ -4,6 +4,7 @@ import random
 import uuid
 from datetime import timedelta
 
+import msgspec
 import pytest
 
 from libs.common.contracts.edge import UsageVoided
@@ -38,6 +39,20 @@ async def test_the_same_id_with_another_payload_is_put_aside(billing: Billing) -
     assert posted.refused == [PostError.OTHER_PAYLOAD]
     assert await billing.balance(org_id) == 99
     assert await billing.db.fetchval("SELECT reason FROM post_errors") == "exists_with_different_payload"
+
+
+async def test_a_call_recorded_again_under_another_lease_is_charged_once(billing: Billing) -> None:
+    org_id = await billing.organization()
+    opened = await billing.open_slab(org_id)
+    usage = a_usage(org_id, opened.lease_id)
+    again = msgspec.structs.replace(usage, lease_id=uuid7(), key_id=uuid7())
+
+    first = await billing.post(recorded(usage), recorded(again))
+    second = await billing.post(recorded(again))
+
+    assert (first.rows, first.duplicates, second.rows, second.duplicates) == (1, 1, 0, 1)
+    assert await billing.balance(org_id) == 99
+    assert await billing.db.fetchval("SELECT count(*) FROM post_errors") == 0
 
 
 async def test_what_cannot_be_posted_is_put_aside_and_the_rest_is_posted(billing: Billing) -> None:

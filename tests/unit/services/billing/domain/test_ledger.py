@@ -21,6 +21,7 @@ from services.billing.domain.ledger import (
     Waiver,
     allocate,
     is_same_debit,
+    is_twin,
 )
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
@@ -164,12 +165,25 @@ def test_nothing_is_overdrawn_and_every_debit_is_accounted_for(
     assert sum(allocation.balances.values()) == sum(balances) - charged
 
 
-@pytest.mark.parametrize(
-    "changed", [{"org_id": uuid.UUID(int=5)}, {"amount": 3}, {"lease_id": uuid.UUID(int=5)}, {"code": Code.BATCH}]
-)
-def test_another_organization_amount_lease_or_meaning_is_another_debit(changed: dict[str, object]) -> None:
+@pytest.mark.parametrize("changed", [{"org_id": uuid.UUID(int=5)}, {"amount": 3}, {"code": Code.BATCH}])
+def test_another_organization_amount_or_meaning_is_another_debit(changed: dict[str, object]) -> None:
     debit = a_debit(2)
     legs = allocate([a_bucket()], {LEASE: a_lease()}, [debit], now=NOW).rows
 
     assert is_same_debit(debit, legs)
-    assert not is_same_debit(msgspec.structs.replace(debit, **changed), legs)
+    assert is_twin(debit, debit)
+    other = msgspec.structs.replace(debit, **changed)
+    assert not is_same_debit(other, legs)
+    assert not is_twin(other, debit)
+
+
+@pytest.mark.parametrize(("code", "is_same"), [(Code.CALL, True), (Code.BATCH, False)])
+def test_a_call_taken_up_again_is_the_same_debit_under_another_lease_and_a_batch_is_not(
+    code: Code, is_same: bool
+) -> None:
+    debit = msgspec.structs.replace(a_debit(2), code=code)
+    legs = allocate([a_bucket()], {LEASE: a_lease()}, [debit], now=NOW).rows
+    again = msgspec.structs.replace(debit, lease_id=uuid.UUID(int=5), key_id=uuid.UUID(int=6))
+
+    assert is_same_debit(again, legs) is is_same
+    assert is_twin(again, debit) is is_same
