@@ -322,7 +322,7 @@ async def test_a_platform_that_asks_for_a_pause_gets_it(bench: Bench) -> None:
     assert bench.pace.held_off == [9]
 
 
-HELD_UP = {
+HELD_UP: dict[str, dict[str, Any]] = {
     "no such model any more": {"model_id": uuid7()},
     "another account": {"account": "1002"},
     "a query that may not be sent": {"query": "a b"},
