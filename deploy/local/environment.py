@@ -8,7 +8,7 @@ from typing import Final
 
 from deploy.local.given import VARIABLES
 
-STATEFUL: Final = ("auth", "billing", "sessions")  # those with a schema
+STATEFUL: Final = ("auth", "billing", "edge", "sessions")  # those with a schema
 SERVICES: Final = ("sandbox", "billing", "auth", "sessions", "edge")  # in the order in which they may start
 
 _INHERITED: Final = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "SSL_CERT_FILE")
@@ -130,7 +130,7 @@ class Environment:
             "FANGATE_BASE_URL": self.base_url,
             "FANGATE_POSTGRES_DSN_MIGRATE": owner_dsn,
             **{f"FANGATE_POSTGRES_DSN_{service.upper()}": self.postgres_dsn(service) for service in STATEFUL},
-            **{f"FANGATE_AMQP_URL_{name.upper()}": self.amqp_url(name) for name in (*STATEFUL, "edge", "operator")},
+            **{f"FANGATE_AMQP_URL_{name.upper()}": self.amqp_url(name) for name in (*STATEFUL, "operator")},
             "FANGATE_REDIS_URL": self.redis_url,
             "FANGATE_REDIS_PREFIX": self.redis_prefix,
             "FANGATE_KEY_PEPPERS": self.key_peppers,

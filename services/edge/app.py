@@ -5,6 +5,9 @@ import contextlib
 from libs.common.bus.broadcast import Broadcast
 from libs.common.bus.bus import Bus
 from libs.common.clock import SystemClock
+from libs.common.db.migrate import schema_is_current
+from libs.common.db.pool import Database
+from libs.common.errors import Unavailable
 from libs.common.http.server import HttpServer
 from libs.common.peppers import PepperRing
 from libs.common.process import Process
@@ -16,6 +19,7 @@ from services.edge.entry.http import Edge
 from services.edge.entry.proxies import TrustedProxies
 from services.edge.entry.surfaces.gateway import Gateway
 from services.edge.entry.surfaces.metric import Metric
+from services.edge.entry.timers import timers
 from services.edge.gateways.auth import AuthDirectory
 from services.edge.gateways.billing import BillingLeases
 from services.edge.gateways.forms import SealedForms
@@ -25,15 +29,18 @@ from services.edge.gateways.usage import UsageGateway
 from services.edge.settings import EdgeSettings
 from services.edge.store.admission import RedisAdmission
 from services.edge.store.failures import CountedFailures
+from services.edge.store.idempotency import PostgresAnswers
 from services.edge.store.local import LocalAdmission
 from services.edge.store.principals import CachedPrincipals
 from services.edge.store.refills import Refills
+from services.edge.store.sealed_answers import SealedAnswers
 from services.edge.store.sharing import SharedKeys
 from services.edge.usecases.admit import Admit
 from services.edge.usecases.authenticate import Authenticate
 from services.edge.usecases.follow_link import FollowLink
 from services.edge.usecases.own_call import OwnCall
 from services.edge.usecases.proxy_call import ProxyCall
+from services.edge.usecases.replay_answer import ReplayAnswer
 
 BROADCASTS_AWAY_S_MAX = 5.0  # deaf for longer, the edge asks auth about every key
 PENDING_MAX = 1_024  # calls that wait for other services
@@ -50,7 +57,9 @@ async def build(process: Process) -> None:
     except ValueError as exc:
         raise SettingsError(f"FANGATE_KEY_PEPPERS or FANGATE_TRUSTED_PROXIES: {exc}") from None
     clock = SystemClock()
+    fence_ms = int(settings.request_fence_seconds * 1_000)
 
+    answers = await kept_answers(process, settings, SealedAnswers(ring), fence_ms)
     redis = await process.closing(Redis.create(settings.redis_url.reveal()))
     bus = await process.closing(
         await Bus.connect(
@@ -104,9 +113,10 @@ async def build(process: Process) -> None:
             usage=usage,
             clock=clock,
             upstream_timeout_ms=int(settings.upstream_timeout_seconds * 1_000),
-            fence_ms=int(settings.request_fence_seconds * 1_000),
+            fence_ms=fence_ms,
         ),
         own_call=OwnCall(admit=admit, services=services, versions=admission, clock=clock, forms=forms),
+        replay_answer=ReplayAnswer(admit=admit, answers=answers),
         proxies=proxies,
         require_https=settings.refuses_plain_http,
         base_url=settings.base_url,
@@ -133,3 +143,25 @@ async def build(process: Process) -> None:
     await process.closing(server)
     process.on_drain("http", server.close)
     process.on_drain("voids", usage.flush_voids)
+
+
+async def kept_answers(
+    process: Process, settings: EdgeSettings, seals: SealedAnswers, fence_ms: int
+) -> PostgresAnswers:
+    """The records of idempotency keys. Without Postgres the edge starts and serves all calls but those under a key."""
+    dsn = settings.postgres_dsn.reveal()
+    db = await process.closing(await Database.connect(dsn, schema="edge", name="edge", size_min=0))
+    has_been_current = False
+
+    async def schema() -> None:
+        # Once seen it stays: an outage of Postgres must not take every edge away from its balancer at once.
+        nonlocal has_been_current
+        has_been_current = has_been_current or await schema_is_current(db, "edge")
+        if not has_been_current:
+            raise Unavailable(detail="migrations are missing: python -m libs.common.db.migrate")
+
+    process.ready_when("schema", schema)
+    answers = PostgresAnswers(db, seals, fence_ms=fence_ms)
+    for timer in timers(forget_old_keys=answers.sweep):
+        process.start(timer.name, timer.run())
+    return answers

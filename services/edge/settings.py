@@ -11,6 +11,7 @@ class EdgeSettings(CommonSettings, frozen=True, kw_only=True):
     """`FANGATE_<NAME>` or `FANGATE_<NAME>_EDGE`."""
 
     key_peppers: Secret  # the ring, active first: `name:hex64,name:hex64`
+    postgres_dsn: Secret
     amqp_url: Secret
     redis_url: Secret
     redis_prefix: str = ""

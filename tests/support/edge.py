@@ -29,7 +29,7 @@ from libs.common.redis.client import Redis
 from libs.common.redis.scripts import load_script
 from services.edge.domain.catalogue import Route
 from services.edge.domain.own import own_routes
-from services.edge.domain.ports import Credential, CreditsInUse, Sessions
+from services.edge.domain.ports import Credential, CreditsInUse, KeptAnswers, Sessions
 from services.edge.domain.refusal import Refusal
 from services.edge.domain.upstream import Upstream
 from services.edge.entry.broadcasts import Broadcasts
@@ -49,6 +49,8 @@ from services.edge.usecases.admit import Admit
 from services.edge.usecases.authenticate import Authenticate
 from services.edge.usecases.own_call import OwnCall
 from services.edge.usecases.proxy_call import ProxyCall
+from services.edge.usecases.replay_answer import ReplayAnswer
+from tests.support.idempotency import RememberedAnswers
 
 RING = PepperRing.parse("test:" + "5a" * 32)
 ALL_PERMISSIONS = frozenset(route.permission for route in Gateway().routes() if route.permission)
@@ -327,6 +329,7 @@ async def running_edge(
     billing: BillingDouble | None = None,
     sessions: Sessions | None = None,
     services: ServicesDouble | None = None,
+    answers: KeptAnswers | None = None,
     prefix: str = "",
     require_https: bool = False,
     proxies: str = "",
@@ -364,6 +367,7 @@ async def running_edge(
         own_call=OwnCall(
             admit=admit, services=services, versions=admission, clock=clock, forms=SealedForms(services, clock)
         ),
+        replay_answer=ReplayAnswer(admit=admit, answers=answers or RememberedAnswers()),
         proxies=TrustedProxies.parse(proxies),
         require_https=require_https,
     )

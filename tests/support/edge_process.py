@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Sequence
 
 from deploy.local import ports
 from tests.support.auth import RING_TEXT
-from tests.support.servers import TestBroker
+from tests.support.servers import TestBroker, TestDatabase
 from tests.support.service_process import ServiceProcess, clean_environment
 
 
@@ -18,7 +18,9 @@ class EdgeProcess(ServiceProcess):
 
 
 @contextlib.asynccontextmanager
-async def running_edges(count: int, broker: TestBroker, redis_url: str) -> AsyncIterator[Sequence[EdgeProcess]]:
+async def running_edges(
+    count: int, database: TestDatabase, broker: TestBroker, redis_url: str
+) -> AsyncIterator[Sequence[EdgeProcess]]:
     """So many edges behind one Redis, ready; ended by SIGTERM afterwards."""
     edges: list[EdgeProcess] = []
     readers: list[asyncio.Task[None]] = []
@@ -26,6 +28,7 @@ async def running_edges(count: int, broker: TestBroker, redis_url: str) -> Async
         for port in ports.pick(count):
             env = clean_environment() | {
                 "FANGATE_ENV": "test",
+                "FANGATE_POSTGRES_DSN": database.dsn("edge"),
                 "FANGATE_AMQP_URL": broker.url("edge"),
                 "FANGATE_REDIS_URL": redis_url,
                 "FANGATE_KEY_PEPPERS": RING_TEXT,

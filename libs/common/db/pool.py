@@ -95,10 +95,11 @@ class Database:
         _OPEN.add(self)
 
     @classmethod
-    async def connect(cls, dsn: str, *, schema: str, name: str, size_max: int = 10) -> "Database":
+    async def connect(cls, dsn: str, *, schema: str, name: str, size_min: int = 1, size_max: int = 10) -> "Database":
         """Connect as the role of `dsn`; unqualified names mean `schema`; `name` is what pg_stat_activity shows.
 
         Waits up to 30 s for a server that is starting, or a role that is still being made. Raises DatabaseAway after that.
+        With `size_min` 0 it does not wait: the server is met by the first statement.
         """
         loop = asyncio.get_running_loop()
         give_up = loop.time() + CONNECT_WAIT_SECONDS
@@ -107,7 +108,7 @@ class Database:
                 with translated():
                     pool = await asyncpg.create_pool(
                         dsn,
-                        min_size=1,
+                        min_size=size_min,
                         max_size=size_max,
                         max_inactive_connection_lifetime=IDLE_SECONDS,
                         command_timeout=STATEMENT_SECONDS,

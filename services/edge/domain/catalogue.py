@@ -11,6 +11,7 @@ from libs.common.contracts.catalogue import CatalogueRoute, RetryClass
 from services.edge.domain.queries import QUERIES, Rules, check_rules
 
 WITH_BODY: Final = frozenset({"POST", "PUT", "PATCH"})
+SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 MODEL_PARAMETER: Final = "model_id"
 ACCOUNT_PARAMETER: Final = "account"  # a model's UUID, or the account's number on its platform
 
@@ -27,6 +28,12 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
     retry: RetryClass = RetryClass.READ
     query: Rules = {}
     rate_class: str = ""  # a window of its own for keys, by class
+    shows_secret: bool = False  # the answer holds what is shown once, to the caller who asked
+
+    @property
+    def is_unsafe(self) -> bool:
+        """Whether an `Idempotency-Key` means something here."""
+        return self.method not in SAFE
 
     @property
     def takes_body(self) -> bool:
@@ -36,6 +43,11 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
     def may_repeat(self) -> bool:
         """Whether a call whose answer was lost is harmless to send again."""
         return self.retry is not RetryClass.NEVER
+
+    @property
+    def may_go_on(self) -> bool:
+        """Whether a call that somebody began may be made once more under its id: its fence answers, or it is harmless."""
+        return bool(self.call) or self.may_repeat
 
     @property
     def is_secured(self) -> bool:

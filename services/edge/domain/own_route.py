@@ -85,7 +85,7 @@ def query_of(**rules: QueryRule) -> dict[str, QueryRule]:
 
 def checked_own(routes: Iterable[OwnRoute]) -> tuple[OwnRoute, ...]:
     """`routes`, if they may be served. Raises ValueError for a price, a permission or a name of a platform's call, for a
-    route that answers in no way or two, a status we do not give, or a body where none is read.
+    route that answers in no way or two, a status we do not give, a body where none is read, or a link for everybody.
     """
     calls = catalogue()
     taken = {call.permission for call in calls.values()}
@@ -96,6 +96,8 @@ def checked_own(routes: Iterable[OwnRoute]) -> tuple[OwnRoute, ...]:
             raise ValueError(f"{route.name}: either a command answers it, or the edge itself does")
         if route.status not in _STATUSES or (route.status == 204) is not (route.data is None):
             raise ValueError(f"{route.name}: 200 or 201 with data, 204 without")
+        if route.show_link is not None and not route.shows_secret:
+            raise ValueError(f"{route.name}: a link in the answer is a secret")
         if route.body is not None and route.method not in WITH_BODY:
             raise ValueError(f"{route.name}: no body is read of a {route.method}")
     return tuple(routes)

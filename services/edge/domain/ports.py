@@ -12,6 +12,7 @@ from libs.common.contracts.envelope import Message
 from libs.common.contracts.models import Form
 from libs.common.contracts.sessions import Proxy
 from services.edge.domain.catalogue import Route
+from services.edge.domain.idempotency import Asking, Claim, Kept
 from services.edge.domain.upstream import Upstream
 from services.edge.domain.windows import Windows
 
@@ -175,4 +176,26 @@ class UsageLog(Protocol):
         """Return once the broker has confirmed, before `fence_at_ms` of the stopwatch. Raises Refused (certainly not
         recorded), Unconfirmed (perhaps recorded: it will be voided, its credits must not be given back).
         """
+        ...
+
+
+class KeptAnswers(Protocol):
+    """What was answered under idempotency keys. Whatever goes wrong after `claim` is made up for by the claim's running out."""
+
+    async def claim(self, asking: Asking, call_id: UUID) -> Claim | Kept:
+        """The key for us to answer, under `call_id` or that of whoever began before us; or the answer that was kept. Raises
+        Refusal: 409 (in progress), 422 (another request), 503 (the records cannot be asked: nothing may be begun).
+        """
+        ...
+
+    async def keep(self, claim: Claim, kept: Kept) -> None:
+        """Give `kept` to everybody who repeats the request, unless the claim was taken over. Raises nothing."""
+        ...
+
+    async def free(self, claim: Claim) -> None:
+        """The key is unused again. Raises nothing."""
+        ...
+
+    async def hold(self, claim: Claim) -> None:
+        """Whoever repeats the request goes on under the call id at once. Raises nothing."""
         ...

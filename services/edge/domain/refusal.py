@@ -29,9 +29,11 @@ CODES: Final[dict[str, tuple[int, str]]] = {
     "UPSTREAM_NOT_FOUND": (404, "Not found on the platform"),
     "METHOD_NOT_ALLOWED": (405, "Method not allowed"),
     "CONFLICT": (409, "It is in the way of something that exists"),
+    "IDEMPOTENCY_IN_PROGRESS": (409, "A request with this Idempotency-Key is in progress: repeat it in a moment"),
     "BODY_TOO_LARGE": (413, "Request body too large"),
     "UNSUPPORTED_MEDIA_TYPE": (415, "Unsupported media type"),
     "EXPECTATION_FAILED": (417, "The only expectation met here is 100-continue"),
+    "IDEMPOTENCY_KEY_REUSED": (422, "This Idempotency-Key was used for another request: take a new one"),
     "SYNC_LOST": (424, "Model is in sync_lost: reconnect it"),
     "MODEL_NOT_CONNECTED": (424, "Model is not connected"),
     "RATE_LIMIT_EXCEEDED": (429, "Rate limit exceeded"),
@@ -61,11 +63,12 @@ class Refusal(FangateError):
         retry_after_s: int = 0,
         window: Window | None = None,
         allow: str = "",
+        is_unsent: bool = False,
         detail: str = "",
         **fields: Any,
     ) -> None:
         """`code` is one of `CODES`, whose status and text hold unless given. `window` is the one that refused (429);
-        `allow` lists the methods of a 405.
+        `allow` lists the methods of a 405. `is_unsent`: what the call asked another service for certainly never left.
         """
         default_status, default_text = CODES[code]
         super().__init__(public or default_text, detail=detail, **fields)
@@ -74,6 +77,7 @@ class Refusal(FangateError):
         self.retry_after_s = retry_after_s or (RETRY_AFTER_DEFAULT_S if self.status in {429, 503} else 0)
         self.window = window
         self.allow = allow
+        self.is_unsent = is_unsent
         self.windows: Windows | None = None  # the organization's headroom, once admission has told
 
 

@@ -12,6 +12,7 @@ from services.edge.domain.refusal import Refusal
 from services.edge.domain.windows import Window
 from services.edge.entry.problems import PROBLEM_TYPE, as_problem, wants_problem
 
+REPLAYED_HEADER: Final = "Idempotent-Replayed"
 _EVERY_ANSWER: Final = CIMultiDict(
     {
         "Content-Type": "application/json",
@@ -22,9 +23,19 @@ _EVERY_ANSWER: Final = CIMultiDict(
 )
 
 
-def success(status: int, body: bytes, request_id: UUID, reserved: Reserved | None, version: str = "") -> Answer:
+def success(
+    status: int,
+    body: bytes,
+    request_id: UUID,
+    reserved: Reserved | None,
+    version: str = "",
+    *,
+    is_replayed: bool = False,
+) -> Answer:
     """A 2xx; with the caller's headroom and API version if it was admitted."""
     headers = _EVERY_ANSWER.copy()
+    if is_replayed:
+        headers[REPLAYED_HEADER] = "true"
     headers["X-Request-Id"] = str(request_id)
     if reserved is not None:
         _show(headers, reserved.windows.shown())
@@ -34,12 +45,15 @@ def success(status: int, body: bytes, request_id: UUID, reserved: Reserved | Non
 
 
 def failure(
-    refusal: Refusal, body: bytes, request_id: UUID, *, version: str = "", accept: Sequence[str] = ()
-) -> Answer:
+    refusal: Refusal, body: bytes, request_id: UUID, *, version: str = "", accept: Sequence[str] = (),
+    is_replayed: bool = False,
+) -> Answer:  # fmt: skip
     """An error with all its headers; 413 closes the connection, for the rest of the body is not read. `accept`: what the
     caller would like, for errors can be had as problem details.
     """
     headers = _EVERY_ANSWER.copy()
+    if is_replayed:
+        headers[REPLAYED_HEADER] = "true"
     if accept and wants_problem(accept):
         headers["Content-Type"] = PROBLEM_TYPE
         body = as_problem(refusal, body)

@@ -4,13 +4,14 @@
                                                                                                     (here, in this order)
     6 rights   7 subscription   8 windows   9 credits                                               (usecases/admit.py)
     10 body, query   12 model                                                                       (requests.py)
+    11 idempotency key, which comes with 10 before 9 where there is one                             (usecases/replay_answer.py)
     14 the model's state   15 the platform's answer                                                 (usecases/proxy_call.py)
     or, of an own route, the answer of the service whose business it is                             (usecases/own_call.py)
 
 Nothing of a request is read, counted or paid before the row whose turn it is.
 """
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 from uuid import UUID
 
@@ -24,6 +25,7 @@ from libs.common.telemetry.log import logger
 from libs.common.telemetry.metrics import UNHANDLED_ERRORS
 from libs.common.telemetry.trace import accept_traceparent, current_traceparent
 from services.edge.domain.catalogue import Route, checked
+from services.edge.domain.idempotency import KEY_HEADER, Asking, Kept, asking_of, key_of
 from services.edge.domain.own_route import Asked, OwnRoute
 from services.edge.domain.refusal import Refusal
 from services.edge.domain.upstream import Upstream, refusal_of
@@ -31,13 +33,14 @@ from services.edge.entry import answers
 from services.edge.entry.credentials import presented_key
 from services.edge.entry.observe import Observer
 from services.edge.entry.proxies import TrustedProxies, origin_of
-from services.edge.entry.requests import declared_too_large, read_own_request, read_request
+from services.edge.entry.requests import declared_too_large, own_request, platform_request, read_body_of
 from services.edge.entry.router import Router
 from services.edge.entry.surface import Surface
 from services.edge.entry.versions import requested_version
 from services.edge.usecases.authenticate import Authenticate
 from services.edge.usecases.own_call import OwnCall
 from services.edge.usecases.proxy_call import Call, ProxyCall, Request
+from services.edge.usecases.replay_answer import ReplayAnswer
 
 _HEALTHY: Final = b'{"status":"ok"}'
 _unhandled = UNHANDLED_ERRORS.labels("edge")
@@ -54,6 +57,7 @@ class Edge:
         authenticate: Authenticate,
         proxy_call: ProxyCall,
         own_call: OwnCall,
+        replay_answer: ReplayAnswer,
         proxies: TrustedProxies,
         require_https: bool,
         base_url: str = "",
@@ -72,6 +76,7 @@ class Edge:
         self._authenticate = authenticate
         self._proxy_call = proxy_call
         self._own_call = own_call
+        self._replay_answer = replay_answer
         self._proxies = proxies
         self._require_https = require_https
         self._base_url = base_url.rstrip("/")
@@ -92,16 +97,17 @@ class Edge:
             _unhandled.inc()
             _log.error("unhandled error", request_id=str(request_id), exc_info=exc)
             refusal = Refusal("INTERNAL_ERROR")
+        call = exchange.call
         if refusal is not None:
-            call = exchange.call
             if refusal.windows is None and call is not None and call.reserved is not None:
                 refusal.windows = call.reserved.windows
             surface = exchange.surface or self._surface_of(request.rel_url.raw_path)
             accept = request.headers.getall("Accept", ())
             answer = answers.failure(
-                refusal, surface.failure(refusal), request_id, version=exchange.version, accept=accept
-            )
-        self._observer.finished(request, request_id, started, answer.status, exchange.route, exchange.call, refusal)
+                refusal, surface.failure(refusal), request_id, version=exchange.version, accept=accept,
+                is_replayed=call is not None and call.is_replayed,
+            )  # fmt: skip
+        self._observer.finished(request, request_id, started, answer.status, exchange.route, call, refusal)
         return answer
 
     def bad_http(self, status: int) -> web.StreamResponse:
@@ -118,7 +124,7 @@ class Edge:
             raise Refusal("HTTPS_REQUIRED")  # no redirect: the key has leaked already
         route, path_params = self._router.find(request.method, request.rel_url.raw_path)
         surface = self._surface_of_route[id(route)]
-        exchange.route, exchange.surface = route, surface
+        exchange.route, exchange.surface, exchange.path_params = route, surface, path_params
         headers = request.headers
         if "Expect" in headers and headers["Expect"].lower() != "100-continue":
             raise Refusal("EXPECTATION_FAILED")
@@ -141,40 +147,67 @@ class Edge:
         )
 
         if isinstance(route, OwnRoute):
-            upstream = await self._own(exchange, call, route, path_params, surface.body_bytes_max)
+            kept = await self._own(exchange, call, route, surface)
         else:
-            upstream = await self._proxied(exchange, call, path_params, surface.body_bytes_max)
-        assert call.reserved is not None
-        status, body = surface.success(upstream, call.reserved)
-        return answers.success(status, body, exchange.id, call.reserved, exchange.version)
+            kept = await self._proxied(exchange, call, surface)
+        return answers.success(
+            kept.status, kept.body, exchange.id, call.reserved, exchange.version, is_replayed=call.is_replayed
+        )
 
-    async def _proxied(
-        self, exchange: "_Exchange", call: Call, path_params: dict[str, str], bytes_max: int
-    ) -> Upstream:
+    async def _proxied(self, exchange: "_Exchange", call: Call, surface: Surface) -> Kept:
         async def read(_: Call) -> Request:
-            return await read_request(exchange.request, call.route, path_params, bytes_max=bytes_max)
+            body = await exchange.take_body(call.route, surface.body_bytes_max)
+            return platform_request(exchange.request, call.route, exchange.path_params, body)
 
-        upstream = await self._proxy_call(call, read)
-        if not upstream.is_success:
-            raise refusal_of(upstream)
-        return upstream
+        async def carry_out() -> Kept:
+            upstream = await self._proxy_call(call, read)
+            if not upstream.is_success:
+                raise refusal_of(upstream)
+            return _shown(surface, call, upstream)
 
-    async def _own(
-        self, exchange: "_Exchange", call: Call, route: OwnRoute, path_params: dict[str, str], bytes_max: int
-    ) -> Upstream:
+        return await self._once_per_key(exchange, call, read, carry_out)
+
+    async def _own(self, exchange: "_Exchange", call: Call, route: OwnRoute, surface: Surface) -> Kept:
         """An own route's answer, in the form in which surfaces take a platform's."""
         request = exchange.request
 
         async def read(admitted: Call) -> Asked:
             caller = admitted.caller
+            body = await exchange.take_body(route, surface.body_bytes_max)
             by = Actor(key_id=caller.key_id, user_id=caller.user_id, address=call.address)
             origin = self._base_url or origin_of(request, self._proxies)
-            return await read_own_request(
-                request, route, path_params, caller=caller, by=by, bytes_max=bytes_max, origin=origin
-            )
+            return own_request(request, route, exchange.path_params, body, caller=caller, by=by, origin=origin)
 
-        data = await self._own_call(call, route, read)
-        return Upstream(route.status, b"" if route.data is None else msgspec.json.encode(data))
+        async def carry_out() -> Kept:
+            data = await self._own_call(call, route, read)
+            body = b"" if route.data is None else msgspec.json.encode(data)
+            return _shown(surface, call, Upstream(route.status, body))
+
+        return await self._once_per_key(exchange, call, read, carry_out)
+
+    async def _once_per_key(
+        self,
+        exchange: "_Exchange",
+        call: Call,
+        read: Callable[[Call], Awaitable[Request | Asked]],
+        carry_out: Callable[[], Awaitable[Kept]],
+    ) -> Kept:
+        """Carry a request out; under an idempotency key only if nobody has yet. A keyed request is read twice, for its key
+        and to be carried out: it is off the wire by then.
+        """
+        keys = exchange.request.headers.getall(KEY_HEADER, [])
+        if not keys or not call.route.is_unsafe:
+            return await carry_out()
+
+        async def asking(admitted: Call) -> Asking:
+            await read(admitted)
+            target = exchange.request.rel_url.raw_path_qs
+            return asking_of(
+                key_of(keys), admitted.caller, call.route, target=target, version=exchange.version,
+                body=exchange.body or b"",
+            )  # fmt: skip
+
+        return await self._replay_answer(call, asking, carry_out)
 
     def _surface_of(self, path: str) -> Surface:
         for surface in self._surfaces:
@@ -190,7 +223,7 @@ class Edge:
 class _Exchange:
     """One request on its way to an answer: what is known of it so far, also if it ends half-way."""
 
-    __slots__ = ("call", "id", "request", "route", "surface", "version")
+    __slots__ = ("body", "call", "id", "path_params", "request", "route", "surface", "version")
 
     def __init__(self, request: web.BaseRequest, request_id: UUID) -> None:
         self.request = request
@@ -198,4 +231,17 @@ class _Exchange:
         self.route: Route | None = None
         self.surface: Surface | None = None
         self.call: Call | None = None
+        self.path_params: dict[str, str] = {}
         self.version = ""
+        self.body: bytes | None = None
+
+    async def take_body(self, route: Route, bytes_max: int) -> bytes:
+        """The body, from the wire the first time. Raises Refusal: 415, 413, 400."""
+        if self.body is None:
+            self.body = await read_body_of(self.request, route, bytes_max)
+        return self.body
+
+
+def _shown(surface: Surface, call: Call, upstream: Upstream) -> Kept:
+    assert call.reserved is not None
+    return Kept(*surface.success(upstream, call.reserved))

@@ -35,11 +35,13 @@ def declared_too_large(request: web.BaseRequest, bytes_max: int) -> Refusal | No
     return _too_large(bytes_max) if length is not None and length > bytes_max else None
 
 
-async def read_request(
-    request: web.BaseRequest, route: Route, path_params: dict[str, str], *, bytes_max: int
-) -> Request:
-    """Body, query and model of a call to a platform. Raises Refusal: 415, 413, 400, 404."""
-    body = await _body(request, bytes_max) if route.takes_body else b""
+async def read_body_of(request: web.BaseRequest, route: Route, bytes_max: int) -> bytes:
+    """The body, if the route takes one: JSON as it was sent. Raises Refusal: 415, 413, 400."""
+    return await _body(request, bytes_max) if route.takes_body else b""
+
+
+def platform_request(request: web.BaseRequest, route: Route, path_params: dict[str, str], body: bytes) -> Request:
+    """Query and model of a call to a platform. Raises Refusal: 400, 404."""
     query = request.rel_url.raw_query_string
     check_query(route.query, query)
     model_id, account = _model(path_params)
@@ -53,18 +55,17 @@ async def read_request(
     )
 
 
-async def read_own_request(
+def own_request(
     request: web.BaseRequest,
     route: OwnRoute,
     path_params: dict[str, str],
+    body: bytes,
     *,
     caller: Principal,
     by: Actor,
-    bytes_max: int,
     origin: str,
 ) -> Asked:
-    """Body and query of an own route. Raises Refusal: 415, 413, 400."""
-    body = await _body(request, bytes_max) if route.takes_body else b""
+    """What is asked of an own route. Raises Refusal (400)."""
     query = request.rel_url.raw_query_string
     check_query(route.query, query)
     return Asked(

@@ -31,7 +31,7 @@ class ServicesOverBus:
                 raise Refusal("UPSTREAM_TIMEOUT", _NO_ANSWER, detail=str(exc)) from exc
             raise Refusal("OUTCOME_UNKNOWN", _UNKNOWN, detail=str(exc)) from exc
         except Refused as exc:
-            raise Refusal("UNAVAILABLE", retry_after_s=exc.retry_after_s, detail=str(exc)) from exc
+            raise Refusal("UNAVAILABLE", retry_after_s=exc.retry_after_s, is_unsent=True, detail=str(exc)) from exc
         return reply
 
 

@@ -33,7 +33,9 @@ class SessionsOverBus:
             # Nobody knows how far it came. For a write that must not run twice the caller has to be told so.
             raise Refusal("UPSTREAM_TIMEOUT" if may_repeat else "OUTCOME_UNKNOWN") from exc
         except Refused as exc:
-            raise Refusal("UNAVAILABLE", retry_after_s=exc.retry_after_s, detail=f"sessions: {exc}") from exc
+            raise Refusal(
+                "UNAVAILABLE", retry_after_s=exc.retry_after_s, is_unsent=True, detail=f"sessions: {exc}"
+            ) from exc
         assert isinstance(reply, Proxied)
         return Upstream(reply.status, blob, reply.retry_after_s, reply.upstream_ms, reply.model_id)
 

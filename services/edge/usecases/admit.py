@@ -47,17 +47,21 @@ class Admit:
         address: str,
         refusal: Refusal | None = None,
         is_counted: bool = True,
+        cost: int | None = None,
     ) -> tuple[Principal, Reserved]:
-        """The principal as it stands now, and what it may spend. `address` is the client's; `refusal` is what the call has earned already: it is raised
-        once the principal is certain, with the headroom. Raises Refusal (401, 402, 403, 429, 503).
+        """The principal as it stands now, and what it may spend: `cost`, the route's unless given. `address` is the client's;
+        `refusal` is what the call has earned already: it is raised once the principal is certain, with the headroom.
+        Raises Refusal (401, 402, 403, 429, 503).
         """
         earned = refusal
+        price = route.cost_credits if cost is None else cost
         looked_anew = False
         for _ in range(LOOKS_MAX):
             refusal = earned or refusal_of(caller, route, address)
-            cost = 0 if refusal else route.cost_credits
             try:
-                reserved = await self.admission.reserve(caller, route, cost=cost, is_counted=is_counted)
+                reserved = await self.admission.reserve(
+                    caller, route, cost=0 if refusal else price, is_counted=is_counted
+                )
             except PrincipalCold:
                 caller = await self._anew(credential)
                 await self._raise_version(caller)
@@ -71,7 +75,7 @@ class Admit:
             except Refusal as refused:
                 is_counted = _may_count(refused, refusal)
             except AdmissionAway:
-                return await self._without_store(credential, route, address, earned, is_counted=is_counted)
+                return await self._without_store(credential, route, address, earned, price, is_counted=is_counted)
             else:
                 return caller, _unless(refusal, reserved)
         raise Refusal("UNAVAILABLE", detail="the organization's auth version would not settle")
@@ -81,11 +85,18 @@ class Admit:
         await (self.local if reserved.is_local else self.admission).release(reserved)
 
     async def _without_store(
-        self, credential: Credential, route: Route, address: str, earned: Refusal | None, *, is_counted: bool
+        self,
+        credential: Credential,
+        route: Route,
+        address: str,
+        earned: Refusal | None,
+        price: int,
+        *,
+        is_counted: bool,
     ) -> tuple[Principal, Reserved]:
         caller = self._present(await self.principals.resolve(credential, age_ms_max=DEGRADED_AGE_MS))
         refusal = earned or refusal_of(caller, route, address)
-        cost = 0 if refusal else route.cost_credits
+        cost = 0 if refusal else price
         try:
             reserved = await self.local.reserve(caller, route, cost=cost, is_counted=is_counted)
         except Refusal as refused:

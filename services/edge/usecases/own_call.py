@@ -40,12 +40,12 @@ class OwnCall:
         if route.answer is not None:
             data = route.answer(asked)
         else:
-            data = await self._ask(asked, route, reserved)
+            data = await self._ask(call, asked, route, reserved)
         if reserved.balance is None:
             call.reserved = msgspec.structs.replace(reserved, balance=await self._balance(asked))
         return data
 
-    async def _ask(self, asked: Asked, route: OwnRoute, reserved: Reserved) -> Any:
+    async def _ask(self, call: Call, asked: Asked, route: OwnRoute, reserved: Reserved) -> Any:
         assert route.command is not None
         if route.seal is not None:
             form, bound_to = route.seal(asked)
@@ -55,6 +55,7 @@ class OwnCall:
             # Its 2xx could not be given, and it cannot be asked twice: better nothing at all.
             raise Refusal("UNAVAILABLE", detail="no change that cannot be repeated while Redis is away")
         deadline_ms = self.clock.now_ms() + route.deadline_ms
+        call.has_left = True
         reply = await self.services.ask(
             command, org_id=asked.org_id, deadline_ms=deadline_ms, may_repeat=route.may_repeat
         )

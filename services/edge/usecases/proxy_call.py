@@ -42,6 +42,8 @@ class Call:
     upstream: Upstream | None = None
     refusal: Refusal | None = None  # what its headers have earned it; told once the call is counted
     is_counted: bool = True
+    has_left: bool = False  # it was handed to another service, or may have been
+    is_replayed: bool = False  # its answer was given before, under the same idempotency key
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +79,7 @@ class ProxyCall:
         debit_may_exist = False
         try:
             request = _bound(await read(call), call.caller)
+            call.has_left = True
             call.upstream = upstream = await self.sessions.proxy(
                 _proxy(call, request), request.body, deadline_ms=deadline_ms, may_repeat=call.route.may_repeat
             )

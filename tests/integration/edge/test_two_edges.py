@@ -78,7 +78,7 @@ async def world(database: TestDatabase, broker: TestBroker, redis_url: str) -> A
     async with (
         running_service("auth", auth_process.environment(database, broker)),
         running_service("billing", billing_process.environment(database, broker, redis_url)),
-        running_edges(2, broker, redis_url) as (one, other),
+        running_edges(2, database, broker, redis_url) as (one, other),
     ):
         yield World(one.url, other.url, organization.org_id, owner.text, do, Relay(db, bus.publisher, outbox))
     await bus.close()

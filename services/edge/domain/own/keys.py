@@ -124,7 +124,7 @@ ROUTES: Final = (
     ),
     OwnRoute(
         name="keys_create", method="POST", path="/keys", permission="api_keys_create",
-        status=201, body=KeyOrder, data=NewKey, command=_create, show=_new_key,
+        status=201, body=KeyOrder, data=NewKey, command=_create, show=_new_key, shows_secret=True,
     ),
     OwnRoute(
         name="keys_read", method="GET", path="/keys/{key_id}", permission="api_keys_read", data=auth.Key,
@@ -140,6 +140,6 @@ ROUTES: Final = (
     ),
     OwnRoute(
         name="keys_rotate", method="POST", path="/keys/{key_id}/rotate", permission="api_keys_rotate",
-        status=201, body=Rotation, data=NewKey, command=_rotate, show=_new_key,
+        status=201, body=Rotation, data=NewKey, command=_rotate, show=_new_key, shows_secret=True,
     ),
 )  # fmt: skip

@@ -186,7 +186,8 @@ ROUTES: Final = (
     ),
     OwnRoute(
         name="models_connect", method="POST", path="/models", permission="api_models_connect", status=201,
-        body=ModelOrder, data=Connection, command=_create, show_link=_connection, deadline_ms=SIGN_IN_MS,
+        body=ModelOrder, data=Connection, command=_create, show_link=_connection, shows_secret=True,
+        deadline_ms=SIGN_IN_MS,
     ),
     OwnRoute(
         name="models_read", method="GET", path="/models/{model_id}", permission="api_models_read",
@@ -206,7 +207,8 @@ ROUTES: Final = (
     ),
     OwnRoute(
         name="models_reconnect", method="POST", path="/models/{model_id}/reconnect", permission="api_models_reconnect",
-        data=Connection, command=_reconnect, show_link=_connection, deadline_ms=SIGN_IN_MS, is_repeatable=True,
+        data=Connection, command=_reconnect, show_link=_connection, shows_secret=True,
+        deadline_ms=SIGN_IN_MS, is_repeatable=True,
     ),
     OwnRoute(
         name="models_disconnect", method="POST", path="/models/{model_id}/disconnect",

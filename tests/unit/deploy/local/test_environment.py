@@ -46,7 +46,7 @@ def test_a_process_is_told_its_own_logins_and_no_others(monkeypatch: pytest.Monk
         assert "administrator" not in str(told)
         assert told["FANGATE_LOG_LEVEL"] == "debug"
         refuse_unknown(told)
-    assert "FANGATE_POSTGRES_DSN" not in environment.of("edge")
+    assert "FANGATE_POSTGRES_DSN" not in environment.of("sandbox")
     assert "FANGATE_VAULT_KEYS" not in environment.of("edge")
     assert "FANGATE_FORM_KEYS" not in environment.of("edge")
     assert "FANGATE_KEY_PEPPERS" not in environment.of("sessions")

@@ -59,3 +59,12 @@ def test_a_malformed_ring_is_refused_without_showing_a_pepper(text: str) -> None
 
 def test_repr_names_the_peppers_and_shows_none() -> None:
     assert repr(PepperRing.parse(f"b:{NEW},a:{OLD}")) == "PepperRing(b, a)"
+
+
+def test_a_subkey_is_no_digest_of_any_key_and_another_for_each_purpose() -> None:
+    ring = PepperRing.parse(f"2026b:{NEW},2026a:{OLD}")
+    subkeys = ring.subkeys("answers")
+    assert list(subkeys) == ["2026b", "2026a"]
+    assert {len(subkey) for subkey in subkeys.values()} == {32}
+    assert dict(ring.digests("answers"))["2026b"] != subkeys["2026b"].hex()
+    assert ring.subkeys("others") != subkeys
