@@ -304,6 +304,7 @@ class RunningEdge:
     billing: BillingDouble
     sessions: SessionsDouble
     services: ServicesDouble
+    answers: KeptAnswers
     broker: BrokerDouble
     principals: CachedPrincipals
     admission: RedisAdmission
@@ -344,7 +345,7 @@ async def running_edge(
         billing = BillingDouble(redis=redis_of_billing, prefix=prefix)
     billing.redis = billing.redis or redis_of_billing
     platform = sessions if isinstance(sessions, SessionsDouble) else SessionsDouble()
-    services = services or ServicesDouble()
+    services, answers = services or ServicesDouble(), answers or RememberedAnswers()
     broker = BrokerDouble(billing)
     usage = UsageGateway(broker, clock)
     principals = CachedPrincipals(directory, clock, is_bypassed=lambda: False)
@@ -367,7 +368,7 @@ async def running_edge(
         own_call=OwnCall(
             admit=admit, services=services, versions=admission, clock=clock, forms=SealedForms(services, clock)
         ),
-        replay_answer=ReplayAnswer(admit=admit, answers=answers or RememberedAnswers()),
+        replay_answer=ReplayAnswer(admit=admit, answers=answers),
         proxies=TrustedProxies.parse(proxies),
         require_https=require_https,
     )
@@ -382,6 +383,7 @@ async def running_edge(
             billing=billing,
             sessions=platform,
             services=services,
+            answers=answers,
             broker=broker,
             principals=principals,
             admission=admission,

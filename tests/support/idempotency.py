@@ -23,15 +23,16 @@ class _Row:
 
 @dataclass
 class RememberedAnswers:
-    """`is_away`: nothing can be claimed, and what is to be kept is lost."""
+    """`refusal` is raised instead of claiming; `is_away`: nothing can be claimed, and what is to be kept is lost."""
 
     clock: Clock = field(default_factory=SystemClock)
+    refusal: Refusal | None = None
     is_away: bool = False
     rows: dict[tuple[UUID, bytes], _Row] = field(default_factory=dict)
 
     async def claim(self, asking: Asking, call_id: UUID) -> Claim | Kept:
-        if self.is_away:
-            raise Refusal("UNAVAILABLE", detail="idempotency keys: away")
+        if self.refusal is not None or self.is_away:
+            raise self.refusal or Refusal("UNAVAILABLE", detail="idempotency keys: away")
         name, now_ms = (asking.org_id, asking.key_digest), self.clock.now_ms()
         row = self.rows.get(name)
         if row is None or now_ms - row.created_ms >= KEPT_MS:

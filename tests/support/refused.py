@@ -15,6 +15,7 @@ from libs.common.ids import new_key, uuid7
 from services.edge.domain.refusal import Refusal
 from services.edge.domain.upstream import Upstream
 from tests.support.edge import PLATFORM_BODY, RunningEdge, running_edge
+from tests.support.idempotency import RememberedAnswers
 
 SURFACES: Final = {"gateway": "/api/models/{model}", "metric": "/v1/{model}"}
 CAP_BYTES: Final = 1_048_576
@@ -39,6 +40,7 @@ class Call:
     principal: dict[str, Any] = field(default_factory=dict)
     credits: int = 10
     upstream: Upstream | Exception = field(default_factory=lambda: Upstream(200, PLATFORM_BODY, upstream_ms=1))
+    claim: Refusal | None = None  # what stands under its idempotency key
 
 
 @dataclass(frozen=True)
@@ -81,6 +83,8 @@ async def ask(edge: RunningEdge, surface: str, call: Call) -> Answer:
     """Make `call` for a fresh organization."""
     key, principal, model = edge.organization(call.credits, **call.principal)
     edge.sessions.upstream = call.upstream
+    assert isinstance(edge.answers, RememberedAnswers)
+    edge.answers.refusal = call.claim
     path = SURFACES[surface].format(model=call.model or model) + call.tail + (f"?{call.query}" if call.query else "")
     head = [f"{call.method} {path} HTTP/1.1", "Host: gateway.test", f"X-Forwarded-Proto: {call.scheme}"]
     head.append(f"X-Forwarded-For: {call.address}")
@@ -159,4 +163,16 @@ CHECKS: Final[dict[str, tuple[Breaker, int, str, int]]] = {
     "12 model": (breaker(model=str(uuid7())), 404, "MODEL_NOT_FOUND", 1),
     "14 session": (breaker(upstream=Refusal("SYNC_LOST")), 424, "SYNC_LOST", 1),
     "15 platform": (breaker(upstream=Upstream(500, b"{}")), 502, "OF_API_ERROR", 1),
+}
+
+KEY: Final = [("Idempotency-Key", "order-17")]
+
+# Under an idempotency key a request is read, and its key looked up, before credits are asked for; it counts by then.
+KEYED_CHECKS: Final[dict[str, tuple[Breaker, int, str, int]]] = {
+    **{name: row for name, row in CHECKS.items() if float(name.split(" ")[0].rstrip("ab")) < 9},
+    **{name: row for name, row in CHECKS.items() if name.startswith("10")},
+    "10 key": (breaker(headers=[("Idempotency-Key", "twice")]), 400, "INVALID_REQUEST", 1),
+    "11 in progress": (breaker(claim=Refusal("IDEMPOTENCY_IN_PROGRESS")), 409, "IDEMPOTENCY_IN_PROGRESS", 1),
+    "9 credits": (CHECKS["9 credits"][0], 402, "INSUFFICIENT_CREDITS", 1),
+    **{name: row for name, row in CHECKS.items() if float(name.split(" ")[0].rstrip("ab")) > 11},
 }

@@ -15,6 +15,7 @@ from services.edge.domain.upstream import Upstream
 from tests.support.refused import (
     BLOCKED_ADDRESS,
     CHECKS,
+    KEY,
     SURFACES,
     Answer,
     Breaker,
@@ -46,6 +47,9 @@ ROWS: Final[dict[str, Breaker]] = {
     "10 encoding": breaker(headers=[("Content-Encoding", "gzip")]),
     "10 json": breaker(body=b"{"),
     "10 enum": breaker(method="GET", tail="/chats", query="sortBy=best"),
+    "10 idempotency key": breaker(headers=[("Idempotency-Key", "x" * 256)]),
+    "11 in progress": breaker(headers=KEY, claim=Refusal("IDEMPOTENCY_IN_PROGRESS")),
+    "11 another request": breaker(headers=KEY, claim=Refusal("IDEMPOTENCY_KEY_REUSED")),
     "12 malformed model": breaker(model="nobody"),
     "12 route": breaker(upstream=Refusal("ROUTE_NOT_SUPPORTED")),
     "14 state": breaker(upstream=Refusal("MODEL_NOT_CONNECTED", "Model is awaiting_2fa: connect it first")),
@@ -73,7 +77,7 @@ REQUIRED_CODES: Final = {
     "ORGANIZATION_SUSPENDED", "READ_ONLY", "UPSTREAM_FORBIDDEN", "NOT_FOUND", "MODEL_NOT_FOUND", "ROUTE_NOT_SUPPORTED",
     "UPSTREAM_NOT_FOUND", "METHOD_NOT_ALLOWED", "UNSUPPORTED_MEDIA_TYPE", "BODY_TOO_LARGE", "SYNC_LOST", "MODEL_NOT_CONNECTED",
     "RATE_LIMIT_EXCEEDED", "TOO_MANY_FAILED_AUTH", "INTERNAL_ERROR", "OF_API_ERROR", "UNAVAILABLE", "UPSTREAM_RATE_LIMITED",
-    "UPSTREAM_TIMEOUT", "OUTCOME_UNKNOWN", "EXPECTATION_FAILED",
+    "UPSTREAM_TIMEOUT", "OUTCOME_UNKNOWN", "EXPECTATION_FAILED", "IDEMPOTENCY_IN_PROGRESS", "IDEMPOTENCY_KEY_REUSED",
 }  # fmt: skip
 
 

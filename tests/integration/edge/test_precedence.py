@@ -2,9 +2,19 @@
 
 import pytest
 
-from tests.support.refused import CHECKS, SURFACES, Call, ask, block_address, refusing_edge
+from tests.support.refused import (
+    CHECKS,
+    KEY,
+    KEYED_CHECKS,
+    SURFACES,
+    Breaker,
+    Call,
+    ask,
+    block_address,
+    refusing_edge,
+)
 
-NAMES = list(CHECKS)
+Headers = list[tuple[str, str]]
 
 
 def number(name: str) -> str:
@@ -12,20 +22,35 @@ def number(name: str) -> str:
 
 
 @pytest.mark.parametrize("surface", SURFACES)
-@pytest.mark.parametrize("earlier", NAMES)
+@pytest.mark.parametrize("earlier", CHECKS)
 async def test_R032_the_earlier_check_answers(redis_url: str, surface: str, earlier: str) -> None:
-    spoil_earlier, status, code, counted = CHECKS[earlier]
+    await check_order(redis_url, surface, earlier, CHECKS, [])
+
+
+@pytest.mark.parametrize("surface", SURFACES)
+@pytest.mark.parametrize("earlier", KEYED_CHECKS)
+async def test_under_an_idempotency_key_the_request_is_read_before_credits_are_asked_for(
+    redis_url: str, surface: str, earlier: str
+) -> None:
+    await check_order(redis_url, surface, earlier, KEYED_CHECKS, KEY)
+
+
+async def check_order(
+    redis_url: str, surface: str, earlier: str, checks: dict[str, tuple[Breaker, int, str, int]], headers: Headers
+) -> None:
+    names = list(checks)
+    spoil_earlier, status, code, counted = checks[earlier]
     async with refusing_edge(redis_url) as edge:
         await block_address(edge)
         asked_before = len(edge.sessions.calls)
-        for later in [None, *NAMES[NAMES.index(earlier) + 1 :]]:
+        for later in [None, *names[names.index(earlier) + 1 :]]:
             if later is not None and (
                 number(later) == number(earlier) or {number(earlier), number(later)} == {"14", "15"}
             ):
                 continue  # one row, or one answer of the platform's side: there is no later one to hide
-            call = Call()
+            call = Call(headers=list(headers))
             if later is not None:
-                CHECKS[later][0](call)
+                checks[later][0](call)
             spoil_earlier(call)
             answer = await ask(edge, surface, call)
             assert (answer.status, answer.code) == (status, code), (later, answer.body)
@@ -37,7 +62,8 @@ async def test_R032_the_earlier_check_answers(redis_url: str, surface: str, earl
 
 
 @pytest.mark.parametrize("surface", SURFACES)
-async def test_R032_the_unbroken_call_passes(redis_url: str, surface: str) -> None:
+@pytest.mark.parametrize("headers", [[], KEY], ids=["plain", "keyed"])
+async def test_R032_the_unbroken_call_passes(redis_url: str, surface: str, headers: Headers) -> None:
     async with refusing_edge(redis_url) as edge:
-        answer = await ask(edge, surface, Call())
+        answer = await ask(edge, surface, Call(headers=list(headers)))
     assert (answer.status, answer.calls_counted, answer.credits_left) == (200, 1, 8)
