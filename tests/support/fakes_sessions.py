@@ -254,14 +254,19 @@ class FakeCalls:
 
     rows: dict[uuid.UUID, Recorded | None] = field(default_factory=dict)
     is_away_at_finish: Exception | None = None
+    is_away: Exception | None = None
 
     async def start(self, call_id: uuid.UUID, _org_id: uuid.UUID, _model_id: uuid.UUID, _route: str) -> Recorded | None:
+        if self.is_away is not None:
+            raise self.is_away
         if call_id not in self.rows:
             self.rows[call_id] = None
             return None
         return await self.find(call_id, _org_id)
 
     async def find(self, call_id: uuid.UUID, _org_id: uuid.UUID) -> Recorded | None:
+        if self.is_away is not None:
+            raise self.is_away
         if call_id not in self.rows:
             return None
         recorded = self.rows[call_id]

@@ -127,6 +127,7 @@ def open_delivery(delivery: Delivery, entry: MessageType) -> tuple[Message, Cont
             cause=_uuid(headers.get("cause")),
             traceparent=_text(headers.get("traceparent", "")),
             blob=blob,
+            is_redelivered=delivery.redelivered,
         )
     except (msgspec.MsgspecError, ValueError, TypeError) as exc:
         raise Rejected("malformed", str(exc)) from exc

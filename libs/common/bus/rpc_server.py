@@ -149,7 +149,7 @@ class RpcServer:
         for head, blob in calls:
             context = Context(
                 message_id=head.id, type=entry.name, sender=delivery.user, org_id=head.org, deadline_ms=head.deadline,
-                traceparent=head.trace, blob=blob,
+                traceparent=head.trace, blob=blob, is_redelivered=delivery.redelivered,
             )  # fmt: skip
             self._spawn(self._answer_frame(request, entry, head.body, context))
 

@@ -36,6 +36,7 @@ class Context(msgspec.Struct, frozen=True, kw_only=True):
     cause: uuid.UUID | None = None
     traceparent: str = ""
     blob: bytes = b""
+    is_redelivered: bool = False  # the broker gave it to somebody before, who did not settle it
 
 
 class RpcFailure(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

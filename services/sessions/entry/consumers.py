@@ -11,7 +11,9 @@ def consumers(do: UseCases) -> list[Consumer]:
 
     async def proxy(message: sessions.Proxy, context: Context) -> tuple[sessions.Proxied, bytes]:
         assert context.deadline_ms is not None, "an rpc has a deadline"
-        return await do.proxy_call(message, context.blob, deadline_ms=context.deadline_ms)
+        return await do.proxy_call(
+            message, context.blob, deadline_ms=context.deadline_ms, is_redelivered=context.is_redelivered
+        )
 
     async def connect(message: sessions.ConnectModel, context: Context) -> None:
         await do.connect_model(message, context.message_id)

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import uuid
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass
 from typing import Final, Protocol
 
@@ -62,8 +62,10 @@ class ProxyCall:
     upstream_timeout_ms: int
     pace: Pace
 
-    async def __call__(self, call: Proxy, body: bytes, *, deadline_ms: int) -> tuple[Proxied, bytes]:
-        """The platform's answer, whatever its status.
+    async def __call__(
+        self, call: Proxy, body: bytes, *, deadline_ms: int, is_redelivered: bool = False
+    ) -> tuple[Proxied, bytes]:
+        """The platform's answer, whatever its status. `is_redelivered`: somebody had the call before, and may have sent it.
 
         Raises ModelNotFound, InvalidRequest, RouteNotSupported, ModelNotConnected, SyncLost, PlatformFailed, UpstreamTimeout,
         OutcomeUnknown, and Unavailable when the truth about model or fence cannot be asked, or the account is called too
@@ -83,11 +85,15 @@ class ProxyCall:
                 await run.be_callable()
         except FangateError:
             # What holds the call up now says nothing about an earlier delivery of it, and that is what the caller asks about.
-            if is_fenced and (recorded := await self.calls.find(call.call_id, call.org_id)) is not None:
-                return _replayed(recorded)
+            if is_fenced:
+                find = self.calls.find(call.call_id, call.org_id)
+                if recorded := await _told(find, is_redelivered=is_redelivered):
+                    return _replayed(recorded)
             raise
         if is_fenced:
-            head, answer = await self._fenced(call, live.model.model_id, route, run)
+            start = self.calls.start(call.call_id, call.org_id, live.model.model_id, route.name)
+            recorded = await _told(start, is_redelivered=is_redelivered)
+            head, answer = _replayed(recorded) if recorded else await self._once(call.call_id, run)
         else:
             head, answer = _proxied(await run.repeatable())
         if call.account:
@@ -109,17 +115,12 @@ class ProxyCall:
             raise ModelNotFound
         return live
 
-    async def _fenced(
-        self, call: Proxy, model_id: uuid.UUID, route: CatalogueRoute, run: "_Run"
-    ) -> tuple[Proxied, bytes]:
+    async def _once(self, call_id: uuid.UUID, run: "_Run") -> tuple[Proxied, bytes]:
         """At most once, ever: the row is committed before the first byte leaves, and decides on every redelivery."""
-        recorded = await self.calls.start(call.call_id, call.org_id, model_id, route.name)
-        if recorded is not None:
-            return _replayed(recorded)
         try:
             answer = await run.once()
         except FangateError as exc:
-            await self._record(call.call_id, Outcome(code=exc.code, message=exc.public, fields=exc.fields), b"")
+            await self._record(call_id, Outcome(code=exc.code, message=exc.public, fields=exc.fields), b"")
             raise
         # Anything else that ends us here (a kill, a cancellation) leaves the row at `started`: outcome unknown, never repeated.
         outcome = Outcome(
@@ -128,7 +129,7 @@ class ProxyCall:
             retry_after_s=answer.retry_after_s,
             upstream_ms=answer.upstream_ms,
         )
-        await self._record(call.call_id, outcome, answer.body)
+        await self._record(call_id, outcome, answer.body)
         return _proxied(answer)
 
     async def _record(self, call_id: uuid.UUID, outcome: Outcome, body: bytes) -> None:
@@ -233,6 +234,16 @@ class _Run:
 
     def _left_ms(self) -> int:
         return self._give_up_ms - self._do.clock.now_ms()
+
+
+async def _told(question: Awaitable[Recorded | None], *, is_redelivered: bool) -> Recorded | None:
+    """What the fence says. Raises OutcomeUnknown when it cannot be asked about a call that somebody may have sent."""
+    try:
+        return await question
+    except Unavailable as exc:
+        if is_redelivered:
+            raise OutcomeUnknown(detail=f"the fence cannot be asked: {exc}") from exc
+        raise
 
 
 def _request(call: Proxy, route: CatalogueRoute, live: Live, body: bytes) -> UpstreamRequest:

@@ -63,6 +63,7 @@ class Bench:
     async def __call__(self, route: str = "chats_list", body: bytes = b"", **more: Any) -> tuple[Any, bytes]:
         model = self.store.model
         deadline_ms = self.clock.ms + more.pop("deadline_in_ms", SOON_MS)
+        is_redelivered = more.pop("is_redelivered", False)
         fields: dict[str, Any] = {
             "call_id": uuid7(),
             "org_id": model.org_id,
@@ -70,7 +71,7 @@ class Bench:
             "route": route,
         }
         call = Proxy(**(fields | {"path_params": {"fan_id": "7"}} | more))
-        return await self.proxy_call(call, body, deadline_ms=deadline_ms)
+        return await self.proxy_call(call, body, deadline_ms=deadline_ms, is_redelivered=is_redelivered)
 
     async def _refresh(self, _org_id: uuid.UUID, _model_id: uuid.UUID, /, *, stale: int, why: Why) -> Live:
         self.renewals.append((stale, why))
@@ -367,3 +368,16 @@ async def test_a_write_whose_session_ended_is_424_also_where_the_session_cannot_
             await bench("messages_send", call_id=call_id)
         assert refused.value.code == "SYNC_LOST"
     assert len(bench.provider.did) == 1
+
+
+@pytest.mark.parametrize("model_id", [None, uuid7()], ids=["a callable model", "no such model any more"])
+async def test_a_fence_that_cannot_be_asked_makes_a_redelivered_write_unknown_and_a_fresh_one_unavailable(
+    bench: Bench, model_id: uuid.UUID | None
+) -> None:
+    bench.calls.is_away = Unavailable()
+    which: dict[str, Any] = {} if model_id is None else {"model_id": model_id}
+    with pytest.raises(Unavailable):
+        await bench("messages_send", **which)
+    with pytest.raises(OutcomeUnknown):
+        await bench("messages_send", is_redelivered=True, **which)
+    assert bench.provider.did == []
