@@ -147,6 +147,11 @@ class Stack:
         verdict = await self.cli("billing", "verify", "--org", organization.org_id)
         return bool(verdict["result"] == "OK")
 
+    async def delivered(self, text: str) -> int:
+        """Writes with `text` in their body that had their effect on the sandbox platform."""
+        async with aiohttp.ClientSession(self.sandbox_url) as session, session.get("/_control/calls") as answer:
+            return sum(text in write["body"] for write in (await answer.json())["delivered"])
+
     async def _steady(self, query: str, organization: Organization) -> int:
         """The query's figure once it has not moved for a while: what was confirmed is posted within milliseconds."""
         figure, steady_since = await self._figure(query, organization), time.monotonic()
