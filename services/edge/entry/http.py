@@ -132,7 +132,7 @@ class Edge:
             return answers.success(200, surface.own(_HEALTHY), exchange.id, None)
         key = presented_key(headers, surface)
         address = self._proxies.client(request.remote or "", headers.getall("X-Forwarded-For", ()))
-        credential, caller = await self._authenticate(key, lambda: address)
+        credential, caller = await self._authenticate(key, address)
         current_traceparent.set(accept_traceparent(headers.get("traceparent")))
         exchange.version, bad_version = requested_version(headers, caller.api_version)
         too_large = declared_too_large(request, surface.body_bytes_max)

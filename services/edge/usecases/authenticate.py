@@ -1,6 +1,5 @@
 """Who is calling? Rows 4 and 4a of the order of checks: a key becomes a principal, or a 401, or a 429."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -26,8 +25,8 @@ class Authenticate:
     uses: KeyUses
     clock: Clock
 
-    async def __call__(self, key: str, address: Callable[[], str]) -> tuple[Credential, Principal]:
-        """`address` tells the client's address; whether it is blocked is asked only for keys that are not known already: good
+    async def __call__(self, key: str, address: str) -> tuple[Credential, Principal]:
+        """`address` is the client's; whether it is blocked is asked only for keys that are not known already: good
         keys behind one NAT with a guesser pass. A malformed key is always a 401: it can open nothing, so it counts for
         nothing. Raises Refusal (401, 429, 503).
         """
@@ -38,11 +37,11 @@ class Authenticate:
         credential = Credential(kind, self.ring.digests(key))
         caller = self.principals.known(credential)
         if caller is None:
-            caller = await self._resolve(credential, address())
+            caller = await self._resolve(credential, address)
         elif is_expired(caller, self.clock.now_ms()):
-            await self.failures.count(address())
+            await self.failures.count(address)
             raise Refusal("INVALID_API_KEY")
-        self.uses.saw(caller, address())
+        self.uses.saw(caller, address)
         return credential, caller
 
     async def _resolve(self, credential: Credential, address: str) -> Principal:

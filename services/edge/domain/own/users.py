@@ -91,7 +91,7 @@ ROUTES: Final = (
     OwnRoute(
         name="organization_users_invite", method="POST", path="/organization/users",
         permission="api_organization_users_invite", status=201, body=InvitationOrder, data=Invited, command=_invite,
-        show_link=_invited, is_repeatable=True,
+        show_link=_invited, shows_secret=True, is_repeatable=True,
     ),
     OwnRoute(
         name="organization_users_update", method="PATCH", path="/organization/users/{user_id}",

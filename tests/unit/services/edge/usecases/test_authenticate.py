@@ -62,7 +62,7 @@ class Uses:
 async def outcome(principals: Known, failures: Guesses, key: str = "") -> Principal | str:
     do = Authenticate(ring=RING, principals=principals, failures=failures, uses=Uses(), clock=ManualClock(now_ms=1_000))
     try:
-        return (await do(key or new_key("fgk_"), lambda: "203.0.113.7"))[1]
+        return (await do(key or new_key("fgk_"), "203.0.113.7"))[1]
     except Refusal as refusal:
         return refusal.code
 
