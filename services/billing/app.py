@@ -23,6 +23,8 @@ from services.billing.store.postgres import PostgresLedger
 from services.billing.store.reads import PostgresReads
 from services.billing.usecases.announce import Announce
 from services.billing.usecases.append_transfers import AppendTransfers
+from services.billing.usecases.cancel_subscription import CancelSubscription
+from services.billing.usecases.change_plan import ChangePlan
 from services.billing.usecases.close_batch import CloseBatch
 from services.billing.usecases.expire_leases import ExpireLeases
 from services.billing.usecases.open_batch import OpenBatch
@@ -71,6 +73,8 @@ def assemble(
         open_batch=OpenBatch(**setting_aside),
         close_batch=CloseBatch(ledger=ledger, clock=clock),
         append=append,
+        change_plan=ChangePlan(ledger=ledger, clock=clock, periods=periods),
+        cancel_subscription=CancelSubscription(ledger=ledger, clock=clock, periods=periods),
         books=books,
         reads=PostgresReads(db),
         clock=clock,

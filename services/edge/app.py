@@ -14,8 +14,10 @@ from libs.common.process import Process
 from libs.common.redis.client import Redis, RedisAway
 from libs.common.settings import SettingsError, load
 from services.edge.entry.broadcasts import BINDINGS, Broadcasts
-from services.edge.entry.connect import ConnectPages, Front
+from services.edge.entry.connect_page import ConnectPage
 from services.edge.entry.http import Edge
+from services.edge.entry.join_page import JoinPage
+from services.edge.entry.link_pages import Front, LinkPages
 from services.edge.entry.proxies import TrustedProxies
 from services.edge.entry.surfaces.gateway import Gateway
 from services.edge.entry.surfaces.metric import Metric
@@ -37,7 +39,9 @@ from services.edge.store.sealed_answers import SealedAnswers
 from services.edge.store.sharing import SharedKeys
 from services.edge.usecases.admit import Admit
 from services.edge.usecases.authenticate import Authenticate
+from services.edge.usecases.export_call import ExportCall
 from services.edge.usecases.follow_link import FollowLink
+from services.edge.usecases.join_organization import JoinOrganization
 from services.edge.usecases.own_call import OwnCall
 from services.edge.usecases.proxy_call import ProxyCall
 from services.edge.usecases.replay_answer import ReplayAnswer
@@ -117,17 +121,21 @@ async def build(process: Process) -> None:
         ),
         own_call=OwnCall(admit=admit, services=services, versions=admission, clock=clock, forms=forms),
         replay_answer=ReplayAnswer(admit=admit, answers=answers),
+        export_call=ExportCall(admit=admit, services=services, clock=clock),
         proxies=proxies,
         require_https=settings.refuses_plain_http,
         base_url=settings.base_url,
     )
-    pages = ConnectPages(
-        FollowLink(services, forms, clock),
-        failures=CountedFailures(redis, clock, prefix=prefix, scope="connect-"),
-        proxies=proxies,
-        require_https=settings.refuses_plain_http,
-        base_url=settings.base_url,
-    )
+    pages = [
+        LinkPages(
+            page,
+            failures=CountedFailures(redis, clock, prefix=prefix, scope="connect-"),
+            proxies=proxies,
+            require_https=settings.refuses_plain_http,
+            base_url=settings.base_url,
+        )
+        for page in (ConnectPage(FollowLink(services, forms, clock)), JoinPage(JoinOrganization(services, clock)))
+    ]
     with contextlib.suppress(
         RedisAway
     ):  # connected before the first call needs it; the edge starts without it all the same

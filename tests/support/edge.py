@@ -47,6 +47,7 @@ from services.edge.store.refills import Refills
 from services.edge.store.sharing import SharedKeys
 from services.edge.usecases.admit import Admit
 from services.edge.usecases.authenticate import Authenticate
+from services.edge.usecases.export_call import ExportCall
 from services.edge.usecases.own_call import OwnCall
 from services.edge.usecases.proxy_call import ProxyCall
 from services.edge.usecases.replay_answer import ReplayAnswer
@@ -369,6 +370,7 @@ async def running_edge(
             admit=admit, services=services, versions=admission, clock=clock, forms=SealedForms(services, clock)
         ),
         replay_answer=ReplayAnswer(admit=admit, answers=answers),
+        export_call=ExportCall(admit=admit, services=services, clock=clock),
         proxies=TrustedProxies.parse(proxies),
         require_https=require_https,
     )
@@ -394,6 +396,5 @@ async def running_edge(
     finally:
         voids.cancel()
         await asyncio.gather(voids, return_exceptions=True)
-        await server.close()
-        await redis.close()
-        await redis_of_billing.close()
+        for open_one in (server, redis, redis_of_billing):
+            await open_one.close()

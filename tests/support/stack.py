@@ -194,6 +194,13 @@ class Stack:
             await asyncio.sleep(LOOK_SECONDS)
         return answer
 
+    async def until_seen(self, call: Callable[[], Awaitable[Answer]], wanted: Callable[[Any], bool]) -> Any:
+        """Repeat a call until its `data` is as wanted: what another service was told arrives by an event."""
+        end = time.monotonic() + SETTLE_SECONDS_MAX
+        while not wanted(data := (await call()).json["data"]) and time.monotonic() < end:
+            await asyncio.sleep(LOOK_SECONDS)
+        return data
+
     async def until_posted(self, call: Callable[[], Awaitable[Answer]]) -> Answer:
         """Repeat a call while it answers 503: credits in flight are posted, or returned, in the end."""
         end = time.monotonic() + SETTLE_SECONDS_MAX

@@ -135,6 +135,18 @@ class Subscription(Message, frozen=True, kw_only=True):
     past_due_since: datetime | None = None
 
 
+class UpdateSubscription(Message, frozen=True, kw_only=True):
+    """Have `plan` from now on (a larger one at once, pro rata; a smaller one from the period's end), or end with the period.
+    Naming the present plan takes back what waits for the period's end. The reply is the Subscription.
+
+    Fails with INVALID_REQUEST (no such plan, both or none of the two), NO_SUBSCRIPTION, SUBSCRIPTION_PAST_DUE.
+    """
+
+    org_id: uuid.UUID
+    plan: str | None = None
+    cancels: bool = False
+
+
 class ListLedger(Message, frozen=True, kw_only=True):
     """Everything that moved an organization's credits in [since, until), newest first, `limit` lines after `cursor`.
 
@@ -170,6 +182,68 @@ class LedgerPage(Message, frozen=True, kw_only=True):
 
     lines: tuple[LedgerLine, ...]
     next_cursor: str | None = None
+
+
+class ExportPlace(msgspec.Struct, frozen=True, kw_only=True):
+    """How far an export has come: behind this leg of this transfer of this seal, on the way to `last_seal`."""
+
+    last_seal: int
+    seal: int
+    id: uuid.UUID
+    leg: int
+
+
+class ExportLedger(Message, frozen=True, kw_only=True):
+    """The ledger of a UTC month as it is sealed: every transfer of the seals from the first to the last that hold one of the
+    month, so that each seal can be recomputed and leads to the next. What is not sealed yet is left out.
+
+    `after` continues. Fails with INVALID_REQUEST for another `month` than `2026-03`.
+    """
+
+    org_id: uuid.UUID
+    month: str
+    after: ExportPlace | None = None
+
+
+class Seal(msgspec.Struct, frozen=True, kw_only=True, tag="seal", tag_field="kind"):
+    """The proof over an organization's transfers that follow: `digest` = SHA-256 of their bytes, `chain` = SHA-256 of
+    `previous`, `digest` and the number of rows as 8 bytes. Hex; docs/ledger-export.md tells the bytes.
+    """
+
+    seal: int
+    sealed_at: datetime
+    rows: int
+    total: int
+    digest: str
+    previous: str
+    chain: str
+
+
+class Transfer(msgspec.Struct, frozen=True, kw_only=True, tag="transfer", tag_field="kind"):
+    """One immutable row of the ledger; accounts from 1000 on are buckets of the organization."""
+
+    seal: int
+    id: uuid.UUID
+    leg: int
+    code: int
+    type: str
+    amount: int
+    debit_account: int
+    credit_account: int
+    refunds_id: uuid.UUID | None
+    lease_id: uuid.UUID | None
+    key_id: uuid.UUID | None
+    model_id: uuid.UUID | None
+    route: str | None
+    memo: str | None
+    posted_at: datetime
+
+
+class LedgerExported(Message, frozen=True, kw_only=True):
+    """A part of an export, each seal before its transfers; `next` None = there is no more."""
+
+    lines: tuple[Seal | Transfer, ...]
+    next: ExportPlace | None = None
 
 
 class GetUsage(Message, frozen=True, kw_only=True):

@@ -1,12 +1,23 @@
 """What customers may ask of their books, in checked form. Nothing here moves credits."""
 
+import re
 from datetime import UTC, datetime, timedelta
 from typing import Final, Protocol
 from uuid import UUID
 
 import msgspec
 
-from libs.common.contracts.billing import GetUsage, LedgerPage, ListLedger, Plans, Subscription, UsageReport
+from libs.common.contracts.billing import (
+    ExportLedger,
+    ExportPlace,
+    GetUsage,
+    LedgerExported,
+    LedgerPage,
+    ListLedger,
+    Plans,
+    Subscription,
+    UsageReport,
+)
 from services.billing.domain.errors import InvalidRequest
 from services.billing.domain.ledger import Code
 
@@ -26,6 +37,7 @@ TYPES: Final = {
     "adjust": (Code.ADJUST,),
 }
 TYPE_OF: Final = {code: name for name, codes in TYPES.items() for code in codes}
+_MONTH: Final = re.compile(r"2[0-4][0-9]{2}-(?:0[1-9]|1[0-2])")  # the years that ids have a place for
 _HOUR: Final = timedelta(hours=1)
 
 
@@ -50,6 +62,15 @@ class UsageSpan(msgspec.Struct, frozen=True, kw_only=True):
     by: frozenset[str]
 
 
+class ExportSpan(msgspec.Struct, frozen=True, kw_only=True):
+    """A checked `ExportLedger`: the UTC month [since, until)."""
+
+    org_id: UUID
+    since: datetime
+    until: datetime
+    after: ExportPlace | None
+
+
 def ledger_filter(request: ListLedger) -> LedgerFilter:
     """Check a request. Raises InvalidRequest."""
     if request.group not in GROUPS:
@@ -70,6 +91,15 @@ def ledger_filter(request: ListLedger) -> LedgerFilter:
         before=before,
         limit=max(1, min(request.limit, PAGE_MAX)),
     )
+
+
+def export_span(request: ExportLedger) -> ExportSpan:
+    """Check a request. Raises InvalidRequest."""
+    if not _MONTH.fullmatch(request.month):
+        raise InvalidRequest("month: a year and a month are expected, such as 2026-03")
+    since = datetime.fromisoformat(f"{request.month}-01").replace(tzinfo=UTC)
+    until = (since + timedelta(days=31)).replace(day=1)
+    return ExportSpan(org_id=request.org_id, since=since, until=until, after=request.after)
 
 
 def usage_span(request: GetUsage, *, now: datetime) -> UsageSpan:
@@ -109,6 +139,9 @@ class Reads(Protocol):
 
     async def ledger(self, wanted: LedgerFilter) -> LedgerPage:
         """A page of the ledger, newest first."""
+
+    async def export(self, wanted: ExportSpan) -> LedgerExported:
+        """The next part of an export, of sealed transfers only: the same however often it is asked for."""
 
     async def usage(self, wanted: UsageSpan) -> UsageReport:
         """Usage by the dimensions asked for."""

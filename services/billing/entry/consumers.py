@@ -11,10 +11,12 @@ from libs.common.contracts import billing, edge, takedowns
 from libs.common.contracts.envelope import LEDGER_QUEUES, Context, Message
 from libs.common.errors import FangateError
 from services.billing.domain.audit import Books
-from services.billing.domain.errors import LeaseInvalid
-from services.billing.domain.reads import Reads, ledger_filter, usage_span
+from services.billing.domain.errors import InvalidRequest, LeaseInvalid, UnknownPlan
+from services.billing.domain.reads import Reads, export_span, ledger_filter, usage_span
 from services.billing.entry.metrics import count_lease, count_posted
 from services.billing.usecases.append_transfers import AppendTransfers
+from services.billing.usecases.cancel_subscription import CancelSubscription
+from services.billing.usecases.change_plan import ChangePlan
 from services.billing.usecases.close_batch import CloseBatch
 from services.billing.usecases.open_batch import OpenBatch
 from services.billing.usecases.open_slab import OpenSlab
@@ -33,6 +35,8 @@ class Handlers:
     open_batch: OpenBatch
     close_batch: CloseBatch
     append: AppendTransfers
+    change_plan: ChangePlan
+    cancel_subscription: CancelSubscription
     books: Books
     reads: Reads
     clock: Clock
@@ -70,8 +74,23 @@ class Handlers:
     async def subscription(self, request: billing.GetSubscription, _context: Context) -> billing.Subscription:
         return await self.reads.subscription(request.org_id)
 
+    async def subscribe(self, request: billing.UpdateSubscription, _context: Context) -> billing.Subscription:
+        if (request.plan is None) is not request.cancels:
+            raise InvalidRequest("body: either plan or cancels is expected")
+        try:
+            if request.plan is None:
+                await self.cancel_subscription(request.org_id)
+            else:
+                await self.change_plan(request.org_id, request.plan)
+        except UnknownPlan as exc:
+            raise InvalidRequest(f"plan: {exc.public}") from exc
+        return await self.reads.subscription(request.org_id)
+
     async def lines(self, request: billing.ListLedger, _context: Context) -> billing.LedgerPage:
         return await self.reads.ledger(ledger_filter(request))
+
+    async def export(self, request: billing.ExportLedger, _context: Context) -> billing.LedgerExported:
+        return await self.reads.export(export_span(request))
 
     async def usage(self, request: billing.GetUsage, _context: Context) -> billing.UsageReport:
         return await self.reads.usage(usage_span(request, now=self.clock.now()))
@@ -103,7 +122,9 @@ def consumers(do: Handlers) -> list[Consumer]:
         .on(billing.ListTransactions, do.transactions)
         .on(billing.ListPlans, do.plans)
         .on(billing.GetSubscription, do.subscription)
+        .on(billing.UpdateSubscription, do.subscribe)
         .on(billing.ListLedger, do.lines)
+        .on(billing.ExportLedger, do.export)
         .on(billing.GetUsage, do.usage),
         jobs("billing.jobs", prefetch=32, workers=8).on(billing.CloseLease, do.close),
         *ledger,

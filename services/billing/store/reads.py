@@ -10,11 +10,13 @@ from libs.common.db.queries import load_queries
 from libs.common.ids import derived_id
 from services.billing.domain.ledger import Code
 from services.billing.domain.plan import Plan
-from services.billing.domain.reads import TYPE_OF, LedgerFilter, UsageSpan
+from services.billing.domain.reads import TYPE_OF, ExportSpan, LedgerFilter, UsageSpan
 from services.billing.store.postgres import QUERIES, plan_of, subscription_of
 
 READS: Final = load_queries(__package__, "reads.sql")
 USAGE_LINES_MAX: Final = 1_000
+EXPORT_ROWS_MAX: Final = 500  # of one part: with their seals they fit a reply of 1 MiB
+EXPORT_SEALS_MAX: Final = 50  # whose transactions one statement looks through
 _FIRST: Final = UUID(int=0)
 _LAST: Final = UUID(
     "0fffffff-ffff-ffff-ffff-ffffffffffff"
@@ -65,6 +67,42 @@ class PostgresReads:
             lines=tuple(_line(wanted, row) for row in page),
             next_cursor=page[-1]["place"].hex if len(rows) > len(page) else None,
         )
+
+    async def export(self, wanted: ExportSpan) -> contracts.LedgerExported:
+        place = wanted.after or await self._first_place(wanted)
+        if place is None:
+            return contracts.LedgerExported(lines=())
+        org_id = wanted.org_id
+        # One more of each tells whether there is another part.
+        found = await self._db.fetch(READS.export_seals, org_id, place.seal, place.last_seal, EXPORT_SEALS_MAX + 1)
+        seals = {row["seal_no"]: row for row in found[:EXPORT_SEALS_MAX]}
+        if not seals:
+            return contracts.LedgerExported(lines=())
+        ranges = [[seal[name] for seal in seals.values()] for name in ("seal_no", "xid_from", "xid_to")]
+        rows = await self._db.fetch(READS.export_rows, org_id, *ranges, place.id, place.leg, EXPORT_ROWS_MAX + 1)
+        page = rows[:EXPORT_ROWS_MAX]
+        lines: list[contracts.Seal | contracts.Transfer] = []
+        open_seal = None if place.id == _FIRST else place.seal
+        for row in page:
+            if row["seal_no"] != open_seal:
+                open_seal = row["seal_no"]
+                lines.append(_seal(seals[open_seal]))
+            lines.append(_transfer(row))
+        end: tuple[int, UUID, int] | None = None
+        if len(rows) > len(page):
+            end = (page[-1]["seal_no"], page[-1]["id"], page[-1]["leg"])
+        elif len(found) > len(seals):
+            end = (found[-1]["seal_no"], _FIRST, 0)
+        return contracts.LedgerExported(
+            lines=tuple(lines),
+            next=end and contracts.ExportPlace(last_seal=place.last_seal, seal=end[0], id=end[1], leg=end[2]),
+        )
+
+    async def _first_place(self, wanted: ExportSpan) -> contracts.ExportPlace | None:
+        bounds = await self._db.fetchrow(READS.export_bounds, wanted.org_id, _floor(wanted.since), _floor(wanted.until))
+        if bounds is None or bounds["first"] is None:
+            return None
+        return contracts.ExportPlace(last_seal=bounds["last"], seal=bounds["first"], id=_FIRST, leg=0)
 
     async def usage(self, wanted: UsageSpan) -> contracts.UsageReport:
         unit = "hour" if "hour" in wanted.by else "day"
@@ -120,4 +158,36 @@ def _line(wanted: LedgerFilter, row: Record) -> contracts.LedgerLine:
         key_id=row["key_id"],
         model_id=row["model_id"],
         route=row["route"],
+    )
+
+
+def _seal(row: Record) -> contracts.Seal:
+    return contracts.Seal(
+        seal=row["seal_no"],
+        sealed_at=row["sealed_at"],
+        rows=row["n"],
+        total=row["total"],
+        digest=row["digest"].hex(),
+        previous=row["previous"].hex(),
+        chain=row["chain"].hex(),
+    )
+
+
+def _transfer(row: Record) -> contracts.Transfer:
+    return contracts.Transfer(
+        seal=row["seal_no"],
+        id=row["id"],
+        leg=row["leg"],
+        code=row["code"],
+        type=Code(row["code"]).name.lower(),
+        amount=row["amount"],
+        debit_account=row["debit_account"],
+        credit_account=row["credit_account"],
+        refunds_id=row["refunds_id"],
+        lease_id=row["lease_id"],
+        key_id=row["key_id"],
+        model_id=row["model_id"],
+        route=row["route"],
+        memo=row["memo"],
+        posted_at=row["posted_at"],
     )

@@ -50,3 +50,29 @@ lines AS (
   FROM calls GROUP BY 1, 2, 3, 4 HAVING sum(calls) <> 0 OR sum(credits) <> 0)
 SELECT *, (sum(calls) OVER ())::bigint AS calls_total, (sum(credits) OVER ())::bigint AS credits_total FROM lines
 ORDER BY at DESC NULLS LAST, credits DESC, key_id, route, model_id LIMIT $9;
+
+-- name: export_bounds
+-- The seals of the first and the last transfer, among those sealed by now, with an id in [$2, $3). $1 org
+WITH mine AS (SELECT min(posted_xid) AS first, max(posted_xid) AS last FROM transfers
+  WHERE org_id = $1 AND id >= $2 AND id < $3 AND posted_xid < (SELECT coalesce(max(xid_to), 0) FROM seals))
+SELECT (SELECT seal_no FROM seals WHERE xid_from <= first AND first < xid_to) AS first,
+  (SELECT seal_no FROM seals WHERE xid_from <= last AND last < xid_to) AS last
+FROM mine;
+
+-- name: export_seals
+-- An organization's seals from number $2 to $3, at most $4, with what each follows.
+SELECT o.seal_no, o.n, o.total::bigint AS total, o.digest, o.chain, s.xid_from, s.xid_to, s.sealed_at,
+  coalesce((SELECT p.chain FROM org_seals p WHERE p.org_id = $1 AND p.seal_no < o.seal_no
+            ORDER BY p.seal_no DESC LIMIT 1), uuid_send($1)) AS previous
+FROM org_seals o JOIN seals s ON s.seal_no = o.seal_no
+WHERE o.org_id = $1 AND o.seal_no BETWEEN $2 AND $3 ORDER BY o.seal_no LIMIT $4;
+
+-- name: export_rows
+-- An organization's transfers behind ($5, $6) of the first of the seals $2 that cover transactions [$3, $4) each, at most $7.
+WITH wanted AS (SELECT * FROM unnest($2::bigint[], $3::bigint[], $4::bigint[]) AS w(seal_no, xid_from, xid_to))
+SELECT w.seal_no, t.id, t.leg, t.code, t.amount, t.debit_account, t.credit_account, t.refunds_id, t.lease_id, t.key_id,
+  t.model_id, t.route, t.memo, t.posted_at
+FROM transfers t JOIN wanted w ON t.posted_xid >= w.xid_from AND t.posted_xid < w.xid_to
+WHERE t.org_id = $1 AND t.posted_xid >= ($3::bigint[])[1] AND t.posted_xid < ($4::bigint[])[cardinality($4::bigint[])]
+  AND (w.seal_no > ($2::bigint[])[1] OR (t.id, t.leg) > ($5::uuid, $6::smallint))
+ORDER BY w.seal_no, t.id, t.leg LIMIT $7;

@@ -6,7 +6,7 @@ in the same order as calls to a platform.
 
 import re
 from collections.abc import Callable, Iterable
-from typing import Any, Final
+from typing import Any, Final, Protocol
 from uuid import UUID
 
 import msgspec
@@ -53,9 +53,27 @@ class Asked(msgspec.Struct, frozen=True):
         return min(int(self.query[name]), most) if name in self.query else default
 
 
+class Text(Protocol):
+    """A long answer as bytes, from its beginning to its end, once."""
+
+    def head(self) -> bytes: ...
+    def page(self, reply: Any) -> bytes: ...
+    def tail(self) -> bytes: ...
+
+
+class Export(msgspec.Struct, frozen=True, kw_only=True):
+    """An answer of any length: a file instead of `{data,_meta}` (docs/adr/0007)."""
+
+    page: Callable[[Asked, Any], Message | None]  # the command after a reply, or the first; None after the last
+    text: Callable[[Asked], Text]
+    content_type: Callable[[Asked], str]
+    file_name: Callable[[Asked], str]
+
+
 class OwnRoute(Route, frozen=True, kw_only=True):
     """One own route. `command` makes the rpc that answers it, and `show` takes the answer's `data` out of the reply; or
-    `answer` makes `data` right here. Status 204 is for what has no `data`.
+    `answer` makes `data` right here; or it is an `export`, and `data` is the type of a line. Status 204 is for what has no
+    `data`.
     """
 
     status: int = 200
@@ -66,6 +84,7 @@ class OwnRoute(Route, frozen=True, kw_only=True):
     show_link: Callable[[Asked, Any], Any] | None = None  # instead of `show`, where the answer holds a link
     seal: Callable[[Asked], tuple[Form, bytes]] | None = None  # a secret in the body, and what its seal is bound to
     answer: Callable[[Asked], Any] | None = None
+    export: Export | None = None
     deadline_ms: int = DEADLINE_MS
     is_repeatable: bool = False  # a POST that may be asked twice; other methods may, as HTTP has it
 
@@ -92,8 +111,8 @@ def checked_own(routes: Iterable[OwnRoute]) -> tuple[OwnRoute, ...]:
     for route in routes:
         if route.cost_credits or route.call or route.name in calls or route.permission in taken:
             raise ValueError(f"{route.name}: an own route is free, and shares no name and no permission with a call")
-        if (route.command is None) is (route.answer is None):
-            raise ValueError(f"{route.name}: either a command answers it, or the edge itself does")
+        if [route.command, route.answer, route.export].count(None) != 2:
+            raise ValueError(f"{route.name}: either a command answers it, or the edge itself does, or it is an export")
         if route.status not in _STATUSES or (route.status == 204) is not (route.data is None):
             raise ValueError(f"{route.name}: 200 or 201 with data, 204 without")
         if route.show_link is not None and not route.shows_secret:

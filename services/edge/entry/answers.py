@@ -33,15 +33,30 @@ def success(
     is_replayed: bool = False,
 ) -> Answer:
     """A 2xx; with the caller's headroom and API version if it was admitted."""
-    headers = _EVERY_ANSWER.copy()
+    headers = _of_success(request_id, reserved, version)
     if is_replayed:
         headers[REPLAYED_HEADER] = "true"
+    return Answer(status=status, body=body, headers=headers)
+
+
+def file_headers(
+    content_type: str, file_name: str, request_id: UUID, reserved: Reserved | None, version: str = ""
+) -> CIMultiDict[str]:
+    """The headers of a 200 that is a file. `file_name` holds no quotes."""
+    headers = _of_success(request_id, reserved, version)
+    headers["Content-Type"] = content_type
+    headers["Content-Disposition"] = f'attachment; filename="{file_name}"'
+    return headers
+
+
+def _of_success(request_id: UUID, reserved: Reserved | None, version: str) -> CIMultiDict[str]:
+    headers = _EVERY_ANSWER.copy()
     headers["X-Request-Id"] = str(request_id)
     if reserved is not None:
         _show(headers, reserved.windows.shown())
     if version:
         headers["X-API-Version"] = version
-    return Answer(status=status, body=body, headers=headers)
+    return headers
 
 
 def failure(

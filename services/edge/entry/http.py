@@ -12,13 +12,14 @@ Nothing of a request is read, counted or paid before the row whose turn it is.
 """
 
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Final
+from typing import Any, Final
 from uuid import UUID
 
 import msgspec
 from aiohttp import web
 
 from libs.common.contracts.auth import Actor
+from libs.common.contracts.envelope import Message
 from libs.common.errors import Unavailable
 from libs.common.ids import uuid7
 from libs.common.telemetry.log import logger
@@ -26,7 +27,7 @@ from libs.common.telemetry.metrics import UNHANDLED_ERRORS
 from libs.common.telemetry.trace import accept_traceparent, current_traceparent
 from services.edge.domain.catalogue import Route, checked
 from services.edge.domain.idempotency import KEY_HEADER, Asking, Kept, asking_of, key_of
-from services.edge.domain.own_route import Asked, OwnRoute
+from services.edge.domain.own_route import Asked, Export, OwnRoute
 from services.edge.domain.refusal import Refusal
 from services.edge.domain.upstream import Upstream, refusal_of
 from services.edge.entry import answers
@@ -35,9 +36,11 @@ from services.edge.entry.observe import Observer
 from services.edge.entry.proxies import TrustedProxies, origin_of
 from services.edge.entry.requests import declared_too_large, own_request, platform_request, read_body_of
 from services.edge.entry.router import Router
+from services.edge.entry.streams import send
 from services.edge.entry.surface import Surface
 from services.edge.entry.versions import requested_version
 from services.edge.usecases.authenticate import Authenticate
+from services.edge.usecases.export_call import ExportCall
 from services.edge.usecases.own_call import OwnCall
 from services.edge.usecases.proxy_call import Call, ProxyCall, Request
 from services.edge.usecases.replay_answer import ReplayAnswer
@@ -57,6 +60,7 @@ class Edge:
         authenticate: Authenticate,
         proxy_call: ProxyCall,
         own_call: OwnCall,
+        export_call: ExportCall,
         replay_answer: ReplayAnswer,
         proxies: TrustedProxies,
         require_https: bool,
@@ -76,6 +80,7 @@ class Edge:
         self._authenticate = authenticate
         self._proxy_call = proxy_call
         self._own_call = own_call
+        self._export_call = export_call
         self._replay_answer = replay_answer
         self._proxies = proxies
         self._require_https = require_https
@@ -146,6 +151,8 @@ class Edge:
             is_counted=too_large is None,
         )
 
+        if isinstance(route, OwnRoute) and route.export is not None:
+            return await self._exported(exchange, call, route, route.export)
         if isinstance(route, OwnRoute):
             kept = await self._own(exchange, call, route, surface)
         else:
@@ -169,21 +176,31 @@ class Edge:
 
     async def _own(self, exchange: "_Exchange", call: Call, route: OwnRoute, surface: Surface) -> Kept:
         """An own route's answer, in the form in which surfaces take a platform's."""
-        request = exchange.request
+        read = self._reader(exchange, route, surface.body_bytes_max)
 
-        async def read(admitted: Call) -> Asked:
-            caller = admitted.caller
-            body = await exchange.take_body(route, surface.body_bytes_max)
+        async def carry_out() -> Kept:
+            data = await self._own_call(call, route, read)
+            body = b"" if route.data is None else _whole(data)
+            return _shown(surface, call, Upstream(route.status, body))
+
+        return await self._once_per_key(exchange, call, read, carry_out)
+
+    async def _exported(self, exchange: "_Exchange", call: Call, route: OwnRoute, export: Export) -> web.StreamResponse:
+        asked, chunks = await self._export_call(call, route, self._reader(exchange, route, bytes_max=0))
+        headers = answers.file_headers(
+            export.content_type(asked), export.file_name(asked), exchange.id, call.reserved, exchange.version
+        )
+        return await send(exchange.request, headers, chunks)
+
+    def _reader(self, exchange: "_Exchange", route: OwnRoute, bytes_max: int) -> Callable[[Call], Awaitable[Asked]]:
+        async def read(call: Call) -> Asked:
+            request, caller = exchange.request, call.caller
+            body = await exchange.take_body(route, bytes_max)
             by = Actor(key_id=caller.key_id, user_id=caller.user_id, address=call.address)
             origin = self._base_url or origin_of(request, self._proxies)
             return own_request(request, route, exchange.path_params, body, caller=caller, by=by, origin=origin)
 
-        async def carry_out() -> Kept:
-            data = await self._own_call(call, route, read)
-            body = b"" if route.data is None else msgspec.json.encode(data)
-            return _shown(surface, call, Upstream(route.status, body))
-
-        return await self._once_per_key(exchange, call, read, carry_out)
+        return read
 
     async def _once_per_key(
         self,
@@ -218,6 +235,11 @@ class Edge:
     def _is_https(self, request: web.BaseRequest) -> bool:
         forwarded = request.headers.getall("X-Forwarded-Proto", ())
         return self._proxies.is_https(request.remote or "", forwarded, direct=request.secure)
+
+
+def _whole(data: Any) -> bytes:
+    """`data` with all its members: on the bus a message leaves out what is as usual, and clients should not have to know that."""
+    return msgspec.json.encode(msgspec.structs.asdict(data) if isinstance(data, Message) else data)
 
 
 class _Exchange:

@@ -130,7 +130,7 @@ async def test_an_immediate_end_takes_back_the_lease_and_lets_what_was_admitted_
 
 
 @pytest.mark.parametrize("grace", [timedelta(0), timedelta(hours=1)])
-async def test_R52_past_due_is_402_at_once_or_after_the_grace(
+async def test_R052_past_due_is_402_at_once_or_after_the_grace(
     database: TestDatabase, redis_url: str, grace: timedelta
 ) -> None:
     async with a_billing(database, redis_url, grace=grace) as billing:

@@ -1,5 +1,6 @@
 """What customers read: the ledger with its filters and pages, usage by its dimensions, plans and the subscription."""
 
+import json
 import uuid
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -7,13 +8,15 @@ from typing import Any
 import msgspec
 import pytest
 
-from libs.common.contracts.billing import GetUsage, ListLedger
+from libs.common.contracts.billing import ExportLedger, GetUsage, ListLedger
 from libs.common.contracts.edge import Usage, UsageVoided
 from libs.common.contracts.takedowns import BatchDebited, BatchRefunded
 from libs.common.ids import uuid7
 from services.billing.domain.errors import InvalidRequest
-from services.billing.domain.reads import ledger_filter, usage_span
+from services.billing.domain.reads import export_span, ledger_filter, usage_span
+from services.billing.store import reads as reads_store
 from tests.support.billing import Billing, a_usage, recorded
+from tests.support.ledger_export import seal_faults
 
 NOON = datetime.now(UTC).replace(day=2, hour=12, minute=30, second=0, microsecond=0)
 KEYS = [uuid.UUID(int=10), uuid.UUID(int=11)]
@@ -168,3 +171,59 @@ def test_a_ledger_request_that_means_nothing_is_refused(wrong: dict[str, Any]) -
 def test_a_usage_request_that_means_nothing_is_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(InvalidRequest):
         usage_span(GetUsage(org_id=KEYS[0], **wrong), now=NOON)
+
+
+async def exported(billing: Billing, org_id: uuid.UUID, month: str) -> tuple[list[dict[str, Any]], int]:
+    """The lines of an export with its ends, and in how many parts they came."""
+    lines: list[Any] = [{"kind": "export", "org_id": str(org_id), "month": month}]
+    after, parts = None, 0
+    while parts == 0 or after is not None:
+        wanted = export_span(ExportLedger(org_id=org_id, month=month, after=after))
+        part = await billing.app.handlers.reads.export(wanted)
+        lines += [json.loads(msgspec.json.encode(line)) for line in part.lines]
+        after, parts = part.next, parts + 1
+    kinds = [line["kind"] for line in lines]
+    return [*lines, {"kind": "end", "seals": kinds.count("seal"), "transfers": kinds.count("transfer")}], parts
+
+
+async def test_an_export_proves_itself_in_however_many_parts_it_comes(
+    billing: Billing, busy: uuid.UUID, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await billing.books.seal()
+    opened = await billing.open_slab(busy, cost=5, ref="edge:more")
+    for number in range(4):
+        await billing.post(recorded(*(call_at(busy, opened.lease_id, NOON, key_id=KEYS[number % 2]) for _ in range(3))))
+        await billing.books.seal()
+    stranger = await billing.organization(plan="pro")
+    await billing.books.seal()
+    await billing.post(recorded(call_at(busy, opened.lease_id, NOON)))  # not sealed, so not in it
+
+    whole, parts = await exported(billing, busy, f"{NOON:%Y-%m}")
+    assert (parts, seal_faults(whole)) == (1, [])
+    rows = await billing.db.fetchval(
+        "SELECT count(*) FROM transfers WHERE org_id = $1 AND posted_xid < (SELECT max(xid_to) FROM seals)", busy
+    )
+    assert whole[-1]["transfers"] == rows >= 12 + 11
+    for limit, seals in ((1, 50), (2, 1), (3, 2), (500, 1)):
+        monkeypatch.setattr(reads_store, "EXPORT_ROWS_MAX", limit)
+        monkeypatch.setattr(reads_store, "EXPORT_SEALS_MAX", seals)
+        again, parts = await exported(billing, busy, f"{NOON:%Y-%m}")
+        assert again == whole
+        assert parts > 1
+    assert seal_faults((await exported(billing, stranger, f"{NOON:%Y-%m}"))[0]) == []
+    for line in whole:
+        if line["kind"] == "transfer":
+            line["amount"] += 1
+            break
+    assert seal_faults(whole) != []
+
+
+async def test_a_month_without_transfers_is_an_empty_export_and_what_is_none_is_refused(billing: Billing) -> None:
+    org_id = await billing.organization(plan="pro")
+    await billing.books.seal()
+    for month in ("2025-02", "2499-12"):
+        assert (await exported(billing, org_id, month))[0][1:] == [{"kind": "end", "seals": 0, "transfers": 0}]
+    assert (await exported(billing, uuid7(), f"{NOON:%Y-%m}"))[0][-1]["transfers"] == 0
+    for wrong in ("2026-13", "2026-00", "1999-01", "2500-01", "2026-1", ""):
+        with pytest.raises(InvalidRequest):
+            export_span(ExportLedger(org_id=org_id, month=wrong))

@@ -17,7 +17,7 @@ SEED = int(os.environ.get("YEAR_SEED", "20240229"))
 
 
 @pytest.mark.timeout(3_600)
-async def test_R22_R23_R171_a_year_of_ticks_renews_once_and_makes_no_credit_from_nothing(
+async def test_R022_R023_R171_a_year_of_ticks_renews_once_and_makes_no_credit_from_nothing(
     database: TestDatabase, redis_url: str
 ) -> None:
     await make_room(database.admin_dsn)

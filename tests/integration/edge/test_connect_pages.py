@@ -20,7 +20,8 @@ from libs.common.http.server import HttpServer
 from libs.common.redis.client import Redis
 from libs.common.sealing import FormKeys
 from services.edge.domain.refusal import Refusal
-from services.edge.entry.connect import FORM_BYTES_MAX, ConnectPages
+from services.edge.entry.connect_page import ConnectPage
+from services.edge.entry.link_pages import FORM_BYTES_MAX, LinkPages
 from services.edge.entry.proxies import TrustedProxies
 from services.edge.gateways.forms import SealedForms
 from services.edge.store.failures import CountedFailures
@@ -68,8 +69,8 @@ class Pages:
 @contextlib.asynccontextmanager
 async def running_pages(redis_url: str, **more: Any) -> AsyncIterator[Pages]:
     redis, holder = Redis.create(redis_url, size_max=2), LinkHolder()
-    pages = ConnectPages(
-        FollowLink(holder, SealedForms(holder, CLOCK), CLOCK),
+    pages = LinkPages(
+        ConnectPage(FollowLink(holder, SealedForms(holder, CLOCK), CLOCK)),
         failures=CountedFailures(redis, CLOCK, scope="connect-"),
         proxies=TrustedProxies.parse("127.0.0.1"),
         **{"require_https": False, **more},

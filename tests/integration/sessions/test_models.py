@@ -45,7 +45,7 @@ async def test_a_sandbox_model_is_connected_at_once_and_is_an_account_of_its_own
     assert reply.status == 200
 
 
-async def test_R17_lists_go_on_where_they_stopped_newest_first(sessions: Sessions) -> None:
+async def test_R017_lists_go_on_where_they_stopped_newest_first(sessions: Sessions) -> None:
     made = [(await create(sessions, f"model {n}", wants_link=True)).model.model_id for n in range(5)]
     seen: list[uuid.UUID] = []
     after = None
@@ -133,7 +133,7 @@ async def test_a_disconnected_model_needs_a_new_link_and_stays_the_same_account(
     assert (await sessions.model(model.model_id)).account == model.account
 
 
-async def test_R16_a_lost_model_comes_back_with_what_the_vault_holds(sessions: Sessions) -> None:
+async def test_R016_a_lost_model_comes_back_with_what_the_vault_holds(sessions: Sessions) -> None:
     model = await sessions.connect()
     sessions.sandbox.fault(route="auth_login", status=403, body='{"error":"locked"}', times=1)
     sessions.sandbox.world.signin.expire()
@@ -147,7 +147,7 @@ async def test_R16_a_lost_model_comes_back_with_what_the_vault_holds(sessions: S
     assert (await sessions.ask(reconnect)).model.version == answer.model.version  # doing it again changes nothing
 
 
-async def test_R16_where_the_vault_is_not_enough_a_link_takes_the_new_password(sessions: Sessions) -> None:
+async def test_R016_where_the_vault_is_not_enough_a_link_takes_the_new_password(sessions: Sessions) -> None:
     model = await sessions.connect()
     sessions.sandbox.fault(route="auth_login", status=403, body='{"error":"changed"}', times=2)
     sessions.sandbox.world.signin.expire()

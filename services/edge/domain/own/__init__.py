@@ -1,11 +1,19 @@
 """All own routes of the gateway, below its prefix. A new subject is a file here and a line below."""
 
-from services.edge.domain.own import billing, keys, models, organization, roles, users
+from services.edge.domain.own import billing, export, keys, models, organization, roles, users
 from services.edge.domain.own_route import OwnRoute, checked_own
 
 
 def own_routes() -> tuple[OwnRoute, ...]:
     """Every own route; paths are templates below a surface's prefix."""
     return checked_own(
-        (*organization.ROUTES, *users.ROUTES, *keys.ROUTES, *roles.ROUTES, *billing.ROUTES, *models.ROUTES)
+        (
+            *organization.ROUTES,
+            *users.ROUTES,
+            *keys.ROUTES,
+            *roles.ROUTES,
+            *billing.ROUTES,
+            *export.ROUTES,
+            *models.ROUTES,
+        )
     )

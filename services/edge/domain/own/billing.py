@@ -1,8 +1,10 @@
-"""Billing, read by a key that may: credits per bucket, the ledger, usage, plans, the subscription."""
+"""Billing, for a key that may: credits per bucket, the ledger, usage, plans, the subscription."""
 
 import re
 from datetime import UTC, datetime
 from typing import Final
+
+import msgspec
 
 from libs.common.contracts import billing
 from services.edge.domain.own_route import LIMIT, Asked, OwnRoute, query_of
@@ -17,6 +19,20 @@ _DATE: Final[QueryRule] = re.compile(
 )
 _GROUP: Final = one_of("none", "hour", "day")
 _CURSOR: Final[QueryRule] = re.compile(r"[0-9a-f]{32}")
+
+
+class SubscriptionEdit(msgspec.Struct, frozen=True, kw_only=True):
+    """The subscription as it is wanted: `plan` from now on (a larger one at once, pro rata; a smaller one from the period's
+    end; the present one takes back what waits for then), or `cancels`: none after this period. One of the two.
+    """
+
+    plan: str | None = None  # its code
+    cancels: bool = False
+
+
+def _subscribe(asked: Asked) -> billing.UpdateSubscription:
+    edit: SubscriptionEdit = asked.body
+    return billing.UpdateSubscription(org_id=asked.org_id, plan=edit.plan, cancels=edit.cancels)
 
 
 def _moment(asked: Asked, name: str) -> datetime | None:
@@ -79,5 +95,9 @@ ROUTES: Final = (
     OwnRoute(
         name="subscription_read", method="GET", path="/subscription", permission="api_subscription_read",
         data=billing.Subscription, command=lambda asked: billing.GetSubscription(org_id=asked.org_id),
+    ),
+    OwnRoute(
+        name="subscription_update", method="PUT", path="/subscription", permission="api_subscription_update",
+        body=SubscriptionEdit, data=billing.Subscription, command=_subscribe,
     ),
 )  # fmt: skip

@@ -119,7 +119,7 @@ def test_half_a_period_gives_half_of_the_difference() -> None:
     DATES,
     st.lists(st.tuples(st.floats(0, 1), st.sampled_from([FREE, BASIC, PRO]), st.booleans()), max_size=30),
 )
-def test_R22_no_way_up_and_down_within_a_period_grants_more_than_the_largest_plan(
+def test_R022_no_way_up_and_down_within_a_period_grants_more_than_the_largest_plan(
     start: datetime, changes: list[tuple[float, Plan, bool]]
 ) -> None:
     """Whatever was held before, also nothing (after an end at once): I11."""

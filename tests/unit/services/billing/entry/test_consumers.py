@@ -28,8 +28,9 @@ class Appended:
 def handlers(append: Any) -> Handlers:
     nobody = cast("Any", None)
     return Handlers(
-        open_slab=nobody, open_batch=nobody, close_batch=nobody, append=append, books=nobody, reads=nobody, clock=nobody
-    )
+        open_slab=nobody, open_batch=nobody, close_batch=nobody, append=append, change_plan=nobody,
+        cancel_subscription=nobody, books=nobody, reads=nobody, clock=nobody,
+    )  # fmt: skip
 
 
 def recorded(number: int) -> UsageRecorded:

@@ -129,7 +129,7 @@ def test_R171_a_period_is_renewed_once_however_often_the_timer_runs(life: Life) 
     assert (life.now.period_start, life.now.period_end, life.now.anchor_day) == (day(2, 28), day(3, 31), 31)
 
 
-def test_R23_what_was_not_used_expires_and_what_was_bought_stays(life: Life) -> None:
+def test_R023_what_was_not_used_expires_and_what_was_bought_stays(life: Life) -> None:
     life.start()
     life.buy(70)
     life.spend(400)
@@ -217,7 +217,7 @@ def test_a_cancellation_can_be_taken_back(life: Life) -> None:
     assert (life.now.status, life.balance) == ("active", 1_000)
 
 
-def test_R52_a_debt_is_past_due_at_once_and_renews_nothing(life: Life) -> None:
+def test_R052_a_debt_is_past_due_at_once_and_renews_nothing(life: Life) -> None:
     life.start()
     life.past_due()
     assert life.said()[-1][1] == "past_due"

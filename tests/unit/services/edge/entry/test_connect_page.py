@@ -6,7 +6,8 @@ from datetime import UTC, datetime
 import pytest
 
 from libs.common.contracts.models import LinkShown
-from services.edge.entry.connect_page import link_page, message_page
+from services.edge.entry.connect_page import link_page
+from services.edge.entry.page import message_page
 
 
 def a_page(step: str = "credentials", *, problem: str = "", **changes: str) -> str:

@@ -1,4 +1,4 @@
-"""The pages at `/connect/{token}`: the one place where a person types a platform's password, and nothing else is served there.
+"""The pages behind one-time links, `/connect/{token}` (where a platform's password is typed) and `/join/{token}`.
 
 No script, no cookies but the form's own, nothing kept by browsers or proxies. The token is never logged. A form is taken only
 from our own page in the same browser (origin, and a token bound to a cookie), at most some failures a minute per address.
@@ -9,15 +9,14 @@ import hmac
 import re
 import secrets
 import time
-from collections.abc import Awaitable, Callable
-from typing import Final
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any, Final, Protocol
 from urllib.parse import parse_qs
 from uuid import UUID
 
 from aiohttp import web
 from multidict import CIMultiDict
 
-from libs.common.contracts.models import Form, LinkShown
 from libs.common.http.body import BodyBroken, BodyTooLarge, read_body
 from libs.common.http.server import Answer
 from libs.common.ids import uuid7
@@ -25,12 +24,10 @@ from libs.common.telemetry.log import logger
 from libs.common.telemetry.metrics import UNHANDLED_ERRORS
 from services.edge.domain.ports import Failures
 from services.edge.domain.refusal import Refusal
-from services.edge.entry.connect_page import STYLE, STYLE_PATH, link_page, message_page
 from services.edge.entry.observe import DURATION, INFLIGHT, REQUESTS
+from services.edge.entry.page import STYLE, STYLE_PATH, message_page
 from services.edge.entry.proxies import TrustedProxies, origin_of
-from services.edge.usecases.follow_link import FollowLink
 
-PREFIX: Final = "/connect/"
 FORM_BYTES_MAX: Final = 8_192
 BODY_SECONDS: Final = 10.0
 COOKIE: Final = "connect"
@@ -66,24 +63,55 @@ _log = logger(__name__)
 Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
 
+class LinkPage(Protocol):
+    """What stands behind one kind of link. Both verbs that ask raise Refusal: `LINK_GONE`, 503, 504."""
+
+    @property
+    def prefix(self) -> str:
+        """Where its links are, `/connect/`."""
+        ...
+
+    @property
+    def name(self) -> str:
+        """In metrics and the log."""
+        ...
+
+    async def show(self, token: str) -> Any:
+        """What the link stands for now."""
+        ...
+
+    def render(self, shown: Any, *, form: str, problem: str = "") -> bytes:
+        """Its page. `form` is the form's own token; `problem` what went wrong just now."""
+        ...
+
+    async def send(self, token: str, fields: Mapping[str, str], *, address: str) -> tuple[bool, bytes | None]:
+        """Take what was typed. Whether it did what was wanted, and the page that says so; None: the link's own says it.
+        Raises Refusal (400, 409) for what cannot be used, too.
+        """
+        ...
+
+
 class Front:
     """What is asked of this process: pages of links here, everything else there."""
 
-    def __init__(self, edge: Handler, pages: Handler) -> None:
+    def __init__(self, edge: Handler, pages: Sequence["LinkPages"]) -> None:
         self._edge = edge
-        self._pages = pages
+        self._pages = tuple(pages)
 
     async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
-        is_page = request.rel_url.raw_path.startswith(PREFIX)
-        return await (self._pages if is_page else self._edge)(request)
+        path = request.rel_url.raw_path
+        for pages in self._pages:
+            if path.startswith(pages.prefix):
+                return await pages(request)
+        return await self._edge(request)
 
 
-class ConnectPages:
-    """The handler of everything below `/connect/`. Answers everything, raises nothing."""
+class LinkPages:
+    """The handler of everything below the prefix of `page`. Answers everything, raises nothing."""
 
     def __init__(
         self,
-        follow: FollowLink,
+        page: LinkPage,
         *,
         failures: Failures,
         proxies: TrustedProxies,
@@ -91,7 +119,8 @@ class ConnectPages:
         base_url: str = "",
     ) -> None:
         """`base_url` is where our own pages come from; empty: wherever the request says it went."""
-        self._follow = follow
+        self.prefix = page.prefix
+        self._link = page
         self._failures = failures
         self._proxies = proxies
         self._require_https = require_https
@@ -129,7 +158,7 @@ class ConnectPages:
             raise Refusal("HTTPS_REQUIRED", "Open this link by https://")
         if request.method not in _METHODS:
             raise Refusal("METHOD_NOT_ALLOWED", allow="GET, HEAD, POST")
-        token = request.rel_url.raw_path.removeprefix(PREFIX)
+        token = request.rel_url.raw_path.removeprefix(self.prefix)
         if not _TOKEN.fullmatch(token):
             raise Refusal("LINK_GONE")
         address = self._proxies.client(request.remote or "", request.headers.getall("X-Forwarded-For", ()))
@@ -139,7 +168,7 @@ class ConnectPages:
         try:
             if request.method == "POST":
                 return await self._take(request, token, address)
-            return self._page(request, token, await self._follow.show(token))
+            return self._page(request, token, await self._link.show(token))
         except Refusal as exc:
             # Guesses count; forms from elsewhere do not, or a stranger's page could get its visitors blocked.
             if exc.code == "LINK_GONE":
@@ -156,37 +185,37 @@ class ConnectPages:
             raise Refusal(
                 "INVALID_REQUEST", "The page was too old, or cookies are off: open the link again.", status=403
             )
-        form = Form(
-            email=fields.get("email", "").strip(),
-            password=fields.get("password", ""),
-            code=fields.get("code", "").strip(),
-        )
         try:
-            shown = await self._follow.send(token, form, address=address)
+            is_done, page = await self._link.send(token, fields, address=address)
         except Refusal as exc:
             if exc.status == 504:  # the platform is slow: the sign-in goes on, and the page tells how it ends
-                return _see_other(token)
-            if exc.code != "INVALID_REQUEST":
+                return self._see_other(token)
+            if exc.code not in {"INVALID_REQUEST", "CONFLICT"}:
                 raise
             await self._failures.count(address)
-            return self._page(request, token, await self._follow.show(token), status=400, problem=exc.public)
-        if shown.reason:
+            return self._page(request, token, await self._link.show(token), status=400, problem=exc.public)
+        if not is_done:
             await self._failures.count(address)
-        return _see_other(token)
+        return self._see_other(token) if page is None else _html(200, page)
 
     def _page(
-        self, request: web.BaseRequest, token: str, shown: LinkShown, *, status: int = 200, problem: str = ""
+        self, request: web.BaseRequest, token: str, shown: Any, *, status: int = 200, problem: str = ""
     ) -> Answer:
         cookie = request.cookies.get(COOKIE, "")
         is_known = _COOKIE.fullmatch(cookie) is not None
         if not is_known:
             cookie = secrets.token_urlsafe(24)
-        answer = _html(status, link_page(shown, form=_form_token(token, cookie), problem=problem))
+        answer = _html(status, self._link.render(shown, form=_form_token(token, cookie), problem=problem))
         if not is_known:
             answer.set_cookie(
-                COOKIE, cookie, max_age=COOKIE_SECONDS, path=PREFIX, httponly=True, samesite="Strict",
+                COOKIE, cookie, max_age=COOKIE_SECONDS, path=self.prefix, httponly=True, samesite="Strict",
                 secure=self._is_https(request),
             )  # fmt: skip
+        return answer
+
+    def _see_other(self, token: str) -> Answer:
+        answer = _html(303, b"")
+        answer.headers["Location"] = self.prefix + token
         return answer
 
     def _check_origin(self, request: web.BaseRequest) -> None:
@@ -208,11 +237,11 @@ class ConnectPages:
         INFLIGHT.dec()
         method = request.method if request.method in _METHODS else "other"
         reason = "" if refusal is None else "caller" if status < 500 else "ours"
-        REQUESTS.labels("connect_page", method, f"{status // 100}xx", reason).inc()
-        DURATION.labels("connect_page").observe(seconds)
+        REQUESTS.labels(self._link.name, method, f"{status // 100}xx", reason).inc()
+        DURATION.labels(self._link.name).observe(seconds)
         facts = {} if refusal is None else {"code": refusal.code, "detail": refusal.detail}
         _log.info(
-            "connect page",
+            self._link.name.replace("_", " "),
             request_id=str(request_id),
             method=method,
             status=status,
@@ -248,12 +277,6 @@ async def _fields(request: web.BaseRequest) -> dict[str, str]:
 
 def _html(status: int, body: bytes) -> Answer:
     return Answer(status=status, body=body, headers=_HEADERS.copy())
-
-
-def _see_other(token: str) -> Answer:
-    answer = _html(303, b"")
-    answer.headers["Location"] = PREFIX + token
-    return answer
 
 
 def _style() -> Answer:
