@@ -26,7 +26,7 @@ def strangers() -> dict[str, Organization]:
 
 @pytest.mark.parametrize("surface", SURFACES)
 @pytest.mark.parametrize("route", catalogue().values(), ids=list(catalogue()))
-async def test_R001_R175_foreign_is_absent(
+async def test_R001_R038_R175_foreign_is_absent(
     stack: Stack, organization: Organization, strangers: dict[str, Organization], route: CatalogueRoute, surface: str
 ) -> None:
     stranger = strangers.setdefault("one", strangers.get("one") or await stack.an_organization(credits=1_000))

@@ -1,6 +1,7 @@
 """A client of Seed A works here with another base URL and key; what the seed says, sentence by sentence."""
 
 import asyncio
+import uuid
 from typing import Any
 
 import aiohttp
@@ -32,7 +33,7 @@ async def a_key(stack: Stack, organization: Organization, label: str) -> dict[st
     return await stack.cli("auth", "key", "create", "--org", organization.org_id, "--role", "owner", "--label", label)
 
 
-async def test_R033_R034_the_data_field_is_the_raw_platform_data_exactly_as_returned(stack: Stack) -> None:
+async def test_R031_R033_R034_the_data_field_is_the_raw_platform_data_exactly_as_returned(stack: Stack) -> None:
     own = await stack.an_organization()
     async with client_of(stack, own.key) as client:
         answer = await client.chats(own.model_id)
@@ -61,7 +62,7 @@ async def test_R004_R010_R021_all_keys_of_an_organization_share_its_balance(stac
     assert balances == [9, 8, 7, 6]
 
 
-async def test_R017_one_organization_has_several_models_each_with_a_uuid(stack: Stack) -> None:
+async def test_R012_R014_R017_one_organization_has_several_models_each_with_a_uuid(stack: Stack) -> None:
     own = await stack.an_organization()
     login = ("--provider", "sandbox", "--label", "second", "--email", f"second-{own.org_id}@sandbox.test")
     second = await stack.cli(
@@ -70,6 +71,7 @@ async def test_R017_one_organization_has_several_models_each_with_a_uuid(stack: 
     async with client_of(stack, own.key) as client:
         chats = [(await client.chats(model_id)).data for model_id in (own.model_id, second["model_id"])]
     assert chats[0] != chats[1]
+    assert uuid.UUID(own.model_id) != uuid.UUID(second["model_id"])
 
 
 async def test_R008_R025_step_2_the_key_must_be_active_and_belong_to_an_organization(stack: Stack) -> None:
@@ -117,7 +119,7 @@ async def test_R028_step_5_the_balance_must_cover_the_cost(stack: Stack) -> None
 
 
 @pytest.mark.parametrize(("status", "told"), [(400, 400), (403, 403), (404, 404), (500, 502), (503, 502)])
-async def test_R019_R035_step_7_errors_cost_nothing_and_are_not_wrapped(
+async def test_R019_R035_R048_step_7_errors_cost_nothing_and_are_not_wrapped(
     stack: Stack, organization: Organization, status: int, told: int
 ) -> None:
     before = await stack.balance(organization)
@@ -125,6 +127,7 @@ async def test_R019_R035_step_7_errors_cost_nothing_and_are_not_wrapped(
         async with client_of(stack, organization.key) as client:
             refused = await failed(client.chats(organization.model_id))
     assert refused.status == told
+    assert set(refused.body) == {"error", "code"}
     assert await stack.balance(organization) == before
 
 

@@ -22,7 +22,7 @@ def check_refusals(answers: list[Answer]) -> None:
             assert int(answer.headers["Retry-After"]) >= 1
 
 
-async def test_two_hundred_calls_on_fifty_credits_buy_fifty(stack: Stack) -> None:
+async def test_R028_R030_two_hundred_calls_on_fifty_credits_buy_fifty(stack: Stack) -> None:
     poor = await stack.an_organization(credits=BALANCE)
     async with GatewayClient(stack.url, poor.key) as client:
         answers = await race(client, poor.model_id)

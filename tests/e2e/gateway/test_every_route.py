@@ -46,7 +46,7 @@ async def make(client: GatewayClient, model_id: str, route_name: str) -> str:
 
 
 @pytest.mark.parametrize("route", catalogue().values(), ids=list(catalogue()))
-async def test_a_route_answers_and_costs_what_the_catalogue_says(
+async def test_R006_R018_R020_a_route_answers_and_costs_what_the_catalogue_says(
     stack: Stack, organization: Organization, route: CatalogueRoute
 ) -> None:
     body = None if route.method in {"GET", "DELETE"} else a_body()

@@ -6,7 +6,7 @@ from tests.support.gateway_client import GatewayClient
 from tests.support.stack import Organization, Stack
 
 
-async def test_data_is_byte_for_byte_what_the_platform_sent(stack: Stack, organization: Organization) -> None:
+async def test_R031_R034_data_is_byte_for_byte_what_the_platform_sent(stack: Stack, organization: Organization) -> None:
     async with GatewayClient(stack.url, organization.key) as client, aiohttp.ClientSession() as platform:
         answer = await client.get(organization.model_id, "/chats")
         async with platform.get(f"{stack.sandbox_url}/_control/last", params={"path": "/chats"}) as last:

@@ -17,7 +17,7 @@ from tests.support.stack import Organization, Stack
     ],
     ids=["none", "empty", "malformed", "unknown"],
 )
-async def test_every_bad_key_reads_the_same(
+async def test_R051_every_bad_key_reads_the_same(
     stack: Stack, organization: Organization, key: str | None, code: str
 ) -> None:
     async with GatewayClient(stack.url, key) as client:
@@ -29,7 +29,7 @@ async def test_every_bad_key_reads_the_same(
     assert answer.headers["WWW-Authenticate"].startswith("Bearer")
 
 
-async def test_a_revoked_key_fails_on_the_next_call(stack: Stack, organization: Organization) -> None:
+async def test_R011_R051_a_revoked_key_fails_on_the_next_call(stack: Stack, organization: Organization) -> None:
     key = await stack.cli(
         "auth", "key", "create", "--org", organization.org_id, "--role", "owner", "--label", "short-lived"
     )

@@ -4,7 +4,7 @@ from tests.support.gateway_client import GatewayClient
 from tests.support.stack import Stack
 
 
-async def test_without_a_subscription(stack: Stack) -> None:
+async def test_R026_R052_without_a_subscription(stack: Stack) -> None:
     bare = await stack.an_organization(plan=None)
     async with GatewayClient(stack.url, bare.key) as client:
         answer = await client.get(bare.model_id, "/chats")
@@ -15,7 +15,7 @@ async def test_without_a_subscription(stack: Stack) -> None:
     assert set(answer.json) == {"error", "code"}
 
 
-async def test_with_the_last_credit_spent(stack: Stack) -> None:
+async def test_R028_with_the_last_credit_spent(stack: Stack) -> None:
     poor = await stack.an_organization(credits=3)
     async with GatewayClient(stack.url, poor.key) as client:
         paid = [await client.get(poor.model_id, "/chats") for _ in range(3)]

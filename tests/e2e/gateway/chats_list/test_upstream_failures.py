@@ -24,7 +24,7 @@ FAULTS: list[tuple[str, dict[str, Any], int, str]] = [
 
 
 @pytest.mark.parametrize(("name", "fault", "status", "code"), FAULTS, ids=[row[0] for row in FAULTS])
-async def test_a_failing_platform_costs_nothing(
+async def test_R019_R058_a_failing_platform_costs_nothing(
     stack: Stack, organization: Organization, name: str, fault: dict[str, Any], status: int, code: str
 ) -> None:
     before = await stack.balance(organization)

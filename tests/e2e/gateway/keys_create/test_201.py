@@ -6,7 +6,7 @@ from tests.support.gateway_client import GatewayClient
 from tests.support.stack import Organization, Stack
 
 
-async def test_R009_R010_the_secret_is_shown_once_and_opens_what_the_role_grants(
+async def test_R007_R009_R010_the_secret_is_shown_once_and_opens_what_the_role_grants(
     stack: Stack, organization: Organization
 ) -> None:
     order = {"label": "staging", "role": "messaging", "per_minute": 50, "colour": "ignored"}

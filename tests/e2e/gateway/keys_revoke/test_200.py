@@ -4,7 +4,7 @@ from tests.support.gateway_client import GatewayClient
 from tests.support.stack import Organization, Stack
 
 
-async def test_R011_R136_R173_it_is_refused_on_the_next_call_and_repeating_is_safe(
+async def test_R007_R011_R136_R173_it_is_refused_on_the_next_call_and_repeating_is_safe(
     stack: Stack, organization: Organization
 ) -> None:
     async with GatewayClient(stack.url, organization.key) as client:

@@ -4,7 +4,7 @@ from tests.support.gateway_client import GatewayClient
 from tests.support.stack import Organization, Stack
 
 
-async def test_a_message_costs_two_and_is_delivered_once(stack: Stack, organization: Organization) -> None:
+async def test_R020_a_message_costs_two_and_is_delivered_once(stack: Stack, organization: Organization) -> None:
     before = await stack.balance(organization)
     async with GatewayClient(stack.url, organization.key) as client:
         answer = await client.send_message(organization.model_id, "1001", "hello, once")

@@ -20,7 +20,7 @@ JSON = {"Content-Type": "application/json"}
     ],
     ids=["half", "not-utf8", "form", "gzip", "too-large"],
 )
-async def test_a_bad_body_is_refused(
+async def test_R050_a_bad_body_is_refused(
     stack: Stack, organization: Organization, body: bytes, headers: dict[str, str], status: int, code: str
 ) -> None:
     before = await stack.balance(organization)

@@ -9,7 +9,7 @@ from tests.support.stack import Organization, Stack
 PASSWORD = "sandbox-demo-password"
 
 
-async def test_R13_R15_credentials_are_typed_behind_the_link_and_never_in_a_call(
+async def test_R012_R013_R014_R015_R029_credentials_are_typed_behind_the_link_and_never_in_a_call(
     stack: Stack, organization: Organization
 ) -> None:
     async with GatewayClient(stack.url, organization.key) as client:

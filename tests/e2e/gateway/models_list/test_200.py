@@ -8,7 +8,7 @@ MEMBERS = {
 }  # fmt: skip
 
 
-async def test_R17_pages_join_to_the_whole_list(stack: Stack) -> None:
+async def test_R017_pages_join_to_the_whole_list(stack: Stack) -> None:
     organization = await stack.an_organization()
     async with GatewayClient(stack.url, organization.key) as client:
         made = [organization.model_id]

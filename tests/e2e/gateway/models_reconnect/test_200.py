@@ -7,7 +7,7 @@ from tests.support.stack import Stack
 PASSWORD = "sandbox-demo-password"
 
 
-async def test_R16_R56_a_lost_session_comes_back_without_credentials(stack: Stack) -> None:
+async def test_R016_R056_a_lost_session_comes_back_without_credentials(stack: Stack) -> None:
     organization = await stack.an_organization()
     async with GatewayClient(stack.url, organization.key) as client:
         refused = {"status": 403, "body": '{"error":"no"}', "times": 2}

@@ -31,7 +31,7 @@ async def test_an_invited_user_is_listed_and_the_link_is_shown_once(stack: Stack
     assert users["total"] == len(users["users"])
 
 
-async def test_R001_roles_change_and_the_last_owner_stays(stack: Stack) -> None:
+async def test_roles_change_and_the_last_owner_stays(stack: Stack) -> None:
     tenant = await stack.an_organization(plan=None)
     async with GatewayClient(stack.url, tenant.key) as client:
         made = await invited(client)
