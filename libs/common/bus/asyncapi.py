@@ -80,7 +80,7 @@ def document() -> dict[str, Any]:
         "operations": {entry.name: _operation(entry) for entry in entries},
         "components": {
             "messages": {**messages, **{f"reply.{name}": replies[name] for name in sorted(replies)}},
-            "schemas": dict(sorted(schemas.items())),
+            "schemas": {name: _in_asyncapi(schema) for name, schema in sorted(schemas.items())},
             "messageTraits": {"envelope": {"headers": _HEADERS, "contentType": "application/json"}},
             "correlationIds": {"rpc": {"location": "$message.header#/correlation_id"}},
         },
@@ -173,6 +173,19 @@ def _reply(struct: type[msgspec.Struct], member: str) -> dict[str, Any]:
         },
         "correlationId": {"$ref": "#/components/correlationIds/rpc"},
     }
+
+
+def _in_asyncapi(schema: Any) -> Any:
+    """A schema of msgspec's, which has discriminators as OpenAPI does: here they are a member's bare name."""
+    match schema:
+        case dict():
+            changed = {name: _in_asyncapi(value) for name, value in schema.items()}
+            if "discriminator" in changed and "anyOf" in changed:
+                changed["discriminator"] = changed["discriminator"]["propertyName"]
+            return changed
+        case list():
+            return [_in_asyncapi(value) for value in schema]
+    return schema
 
 
 def _text(struct: type[msgspec.Struct]) -> str:
