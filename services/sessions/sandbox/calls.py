@@ -1,6 +1,7 @@
 """One call as a handler of the sandbox sees it, its answer, and paging. No HTTP in here."""
 
 import json
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -28,7 +29,7 @@ class Call:
     def id(self, name: str) -> int:
         """A numeric id of the path. The sandbox knows no UUIDs, so one is simply not found."""
         text = self.params[name]
-        if not text.isdecimal():
+        if not _ID.fullmatch(text):
             raise not_found(name.removesuffix("_id"))
         return int(text)
 
@@ -56,9 +57,16 @@ class Call:
     def numbers(self, name: str) -> list[int]:
         """A list of ids in the body; ids may come as numbers or as strings of digits."""
         value = self.body().get(name, [])
-        if not isinstance(value, list) or not all(str(item).isdecimal() for item in value):
+        if not isinstance(value, list) or not all(is_id(item) for item in value):
             raise PlatformError(422, "invalid_field", f"{name} must be a list of ids")
         return [int(item) for item in value]
+
+    def texts(self, name: str) -> list[str]:
+        """A list of strings in the body; none = empty."""
+        value = self.body().get(name, [])
+        if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
+            raise PlatformError(422, "invalid_field", f"{name} must be a list of strings")
+        return value
 
     def positive(self, name: str, default: int, *, most: int | None = None) -> int:
         """A whole number of the query, from 1 to `most`."""
@@ -78,6 +86,14 @@ class Answer:
 
     value: Any
     status: int = 200
+
+
+_ID: Final = re.compile(r"[0-9]{1,20}")
+
+
+def is_id(value: object) -> bool:
+    """Whether it names something: a whole number, as such or as a string of digits."""
+    return isinstance(value, str | int) and not isinstance(value, bool) and _ID.fullmatch(str(value)) is not None
 
 
 NO_CONTENT: Final = Answer(None, status=204)

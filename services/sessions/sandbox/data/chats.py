@@ -2,7 +2,7 @@
 
 from typing import Any, Final
 
-from services.sessions.sandbox.calls import Answer, Call, PlatformError, not_found, page_of
+from services.sessions.sandbox.calls import Answer, Call, PlatformError, is_id, not_found, page_of
 from services.sessions.sandbox.data.account import Account
 from services.sessions.sandbox.data.fans import fan, fan_id_of, has_fan
 from services.sessions.sandbox.data.messages import messages_of
@@ -27,8 +27,10 @@ def create_chat(account: Account, call: Call) -> Answer:
     """Open a chat with the fan `userId` (or `userUuid`, `fan_id`; default: the first without one); 409 when there is one."""
     body, chats = call.body(), _chat_ids(account)
     silent = next((id_ for id_ in account.fan_ids() if id_ not in chats), "")
-    given = str(body.get("userId") or body.get("fan_id") or str(body.get("userUuid", ""))[-12:].lstrip("0") or silent)
-    if not given.isdecimal() or not has_fan(int(given)):
+    named = [body[name] for name in ("userId", "fan_id") if name in body]
+    named += [str(body["userUuid"])[-12:].lstrip("0")] if "userUuid" in body else []
+    given = (named or [silent])[0]
+    if not is_id(given) or not has_fan(int(given)):
         raise PlatformError(422, "invalid_field", "userId must name a fan")
     if int(given) in chats:
         raise PlatformError(409, "exists", "There is a chat with this fan")
@@ -62,9 +64,8 @@ def read_unread(account: Account, _call: Call) -> Answer:
 
 def read_statuses(account: Account, call: Call) -> Answer:
     """Who of the fans in `userIds` (or `userUuids`) is online."""
-    body = call.body()
-    ids = body.get("userIds") or body.get("userUuids") or []
-    if not isinstance(ids, list) or len(ids) > STATUS_IDS_MAX:
+    ids = call.numbers("userIds") or call.texts("userUuids")
+    if len(ids) > STATUS_IDS_MAX:
         raise PlatformError(422, "invalid_field", f"userIds must be a list of up to {STATUS_IDS_MAX} ids")
     return Answer(
         {"statuses": {str(id_): {"isOnline": chance(account.id, "online", id_).random() < 0.3} for id_ in ids}}

@@ -60,8 +60,9 @@ def read_part(account: Account, call: Call) -> Answer:
 def finish_upload(account: Account, call: Call) -> Answer:
     """Finish an upload with its `parts`; the media is in the vault from then on. Doing it twice changes nothing."""
     upload = _upload_of(account, call)
-    if not isinstance(call.body().get("parts", []), list):
-        raise PlatformError(422, "invalid_field", "parts must be a list")
+    parts = call.body().get("parts", [])
+    if not isinstance(parts, list) or not all(isinstance(part, dict) for part in parts):
+        raise PlatformError(422, "invalid_field", "parts must be a list of objects")
     if upload["state"] == "open":
         upload["state"] = "processing"
         account.create(

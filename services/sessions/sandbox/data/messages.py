@@ -31,10 +31,11 @@ def list_messages(account: Account, call: Call) -> Answer:
 def send_message(account: Account, call: Call) -> Answer:
     """Send `text` (or only `mediaUuids`), perhaps for `price`."""
     fan_id, body = fan_id_of(call), call.body()
-    if not body.get("mediaUuids") or "text" in body:
+    media = call.texts("mediaUuids")
+    if not media or "text" in body:
         call.text("text", max_length=5_000)
     price = body.get("price")
-    if price is not None and (not isinstance(price, int | float) or price < 0):
+    if price is not None and (isinstance(price, bool) or not isinstance(price, int | float) or price < 0):
         raise PlatformError(422, "invalid_field", "price must be a number of at least 0")
     number = account.next_id()
     message = {
@@ -43,7 +44,7 @@ def send_message(account: Account, call: Call) -> Answer:
         "sentAt": moment(seconds=-(number % 100_000_000)),
         "sender": {"id": account.id, "handle": account.name},
         "recipient": {"id": fan_id},
-        "hasMedia": bool(body.get("mediaUuids")),
+        "hasMedia": bool(media),
         "pricing": {"USD": {"price": price}} if price else None,
     }
     account.sent.setdefault(fan_id, deque(maxlen=KEPT_MAX)).append(message)
@@ -80,7 +81,7 @@ def list_mass_messages(account: Account, call: Call) -> Answer:
 
 def send_mass_message(account: Account, call: Call) -> Answer:
     """Send `text` to the lists `includedLists` (default: everybody)."""
-    text, lists = call.text("text"), call.body().get("includedLists", [])
+    text, lists = call.text("text"), call.numbers("includedLists")
     mass = {
         "id": account.next_id(), "text": text, "status": "queued", "includedLists": lists,
         "recipientCount": 240 if not lists else 40, "createdAt": moment(),

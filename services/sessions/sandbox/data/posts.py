@@ -29,7 +29,7 @@ def create_post(account: Account, call: Call) -> Answer:
         raise PlatformError(422, "invalid_field", f"audience must be one of {', '.join(_AUDIENCES)}")
     post = {
         "id": account.next_id(), "text": call.text("text"), "audience": audience, "likes": 0, "comments": 0, "tips": 0,
-        "publishedAt": moment(), "media": call.body().get("mediaUuids", []),
+        "publishedAt": moment(), "media": call.texts("mediaUuids"),
     }  # fmt: skip
     return Answer(account.create("posts", post), status=201)
 
