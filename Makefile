@@ -6,7 +6,7 @@ PYTEST := $(BIN)/python -m pytest -q
 
 .DEFAULT_GOAL := help
 .PHONY: help setup bootstrap run up down status demo test unit integration contract e2e fault year faults bench \
-        lint types imports deps topology asyncapi
+        lint types imports deps topology asyncapi openapi fuzz
 .NOTPARALLEL:
 
 help: ## list the targets
@@ -78,3 +78,9 @@ topology: setup ## write deploy/rabbitmq/definitions.json anew
 
 asyncapi: setup ## write docs/asyncapi.json, the document of the bus, anew
 	@$(BIN)/python -m libs.common.bus.asyncapi > docs/asyncapi.json
+
+openapi: setup ## write docs/openapi/, the document of each surface, anew
+	@$(BIN)/python -m services.edge.entry.openapi docs/openapi
+
+fuzz: setup bootstrap ## generated requests against both documents (CASES=10000, FUZZ_SEED=…)
+	@FUZZ_CASES=$${CASES:-10000} $(PYTEST) -s tests/e2e/test_documents_hold.py

@@ -15,12 +15,13 @@ from libs.common.redis.client import Redis, RedisAway
 from libs.common.settings import SettingsError, load
 from services.edge.entry.broadcasts import BINDINGS, Broadcasts
 from services.edge.entry.connect_page import ConnectPage
+from services.edge.entry.docs import DocsPages
+from services.edge.entry.front import Front
 from services.edge.entry.http import Edge
 from services.edge.entry.join_page import JoinPage
-from services.edge.entry.link_pages import Front, LinkPages
+from services.edge.entry.link_pages import LinkPages
 from services.edge.entry.proxies import TrustedProxies
-from services.edge.entry.surfaces.gateway import Gateway
-from services.edge.entry.surfaces.metric import Metric
+from services.edge.entry.surfaces import SURFACES
 from services.edge.entry.timers import timers
 from services.edge.gateways.auth import AuthDirectory
 from services.edge.gateways.billing import BillingLeases
@@ -103,7 +104,7 @@ async def build(process: Process) -> None:
     services = ServicesOverBus(bus)
     forms = SealedForms(services, clock)
     edge = Edge(
-        [Gateway(), Metric()],
+        SURFACES,
         authenticate=Authenticate(
             ring=ring,
             principals=principals,
@@ -126,7 +127,7 @@ async def build(process: Process) -> None:
         require_https=settings.refuses_plain_http,
         base_url=settings.base_url,
     )
-    pages = [
+    links = [
         LinkPages(
             page,
             failures=CountedFailures(redis, clock, prefix=prefix, scope="connect-"),
@@ -136,12 +137,13 @@ async def build(process: Process) -> None:
         )
         for page in (ConnectPage(FollowLink(services, forms, clock)), JoinPage(JoinOrganization(services, clock)))
     ]
+    docs = DocsPages(SURFACES)
     with contextlib.suppress(
         RedisAway
     ):  # connected before the first call needs it; the edge starts without it all the same
         await redis.ping()
     server = await HttpServer.start(
-        Front(edge, pages),
+        Front(edge, links=links, docs=docs),
         on_bad_http=edge.bad_http,
         host=settings.host,
         port=settings.port,

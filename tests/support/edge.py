@@ -35,8 +35,8 @@ from services.edge.domain.upstream import Upstream
 from services.edge.entry.broadcasts import Broadcasts
 from services.edge.entry.http import Edge
 from services.edge.entry.proxies import TrustedProxies
+from services.edge.entry.surfaces import SURFACES
 from services.edge.entry.surfaces.gateway import Gateway
-from services.edge.entry.surfaces.metric import Metric
 from services.edge.gateways.forms import SealedForms
 from services.edge.gateways.usage import UsageGateway
 from services.edge.store.admission import RedisAdmission
@@ -355,7 +355,7 @@ async def running_edge(
     local = LocalAdmission(billing, clock, replicas=replicas)
     admit = Admit(admission=admission, local=local, principals=principals, clock=clock)
     edge = Edge(
-        [Gateway(), Metric()],
+        SURFACES,
         authenticate=Authenticate(
             ring=RING,
             principals=principals,

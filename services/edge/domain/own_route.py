@@ -6,7 +6,7 @@ in the same order as calls to a platform.
 
 import re
 from collections.abc import Callable, Iterable
-from typing import Any, Final, Protocol
+from typing import Annotated, Any, Final, Protocol
 from uuid import UUID
 
 import msgspec
@@ -16,11 +16,11 @@ from libs.common.contracts.catalogue import catalogue
 from libs.common.contracts.envelope import Message
 from libs.common.contracts.models import Form
 from services.edge.domain.catalogue import WITH_BODY, Route
-from services.edge.domain.queries import QueryRule
+from services.edge.domain.queries import WHOLE, QueryRule
 from services.edge.domain.refusal import Refusal
 
 DEADLINE_MS: Final = 5_000  # for the service that answers; a caller waits no longer
-LIMIT: Final[QueryRule] = re.compile(r"[0-9]{1,18}")  # what is beyond the maximum is cut to it
+LIMIT: Final = WHOLE  # what is beyond the maximum is cut to it
 ID: Final[QueryRule] = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _STATUSES: Final = frozenset({200, 201, 204})
 
@@ -95,6 +95,14 @@ class OwnRoute(Route, frozen=True, kw_only=True):
     @property
     def may_repeat(self) -> bool:
         return self.method != "POST" or self.is_repeatable
+
+
+def told(**schema: Any) -> msgspec.Meta:
+    """What the document says of a body's member beyond its type: bounds, examples. The service that takes it is the judge."""
+    return msgspec.Meta(extra_json_schema=schema)
+
+
+RoleName = Annotated[str, told(minLength=1, maxLength=64, examples=["read_only"])]
 
 
 def query_of(**rules: QueryRule) -> dict[str, QueryRule]:

@@ -17,12 +17,16 @@ NAME_CHARACTERS_MAX: Final = 64  # of an unknown name in our error
 
 
 class Values(msgspec.Struct, frozen=True):
-    """The values of one parameter. `expects` is the end of the sentence "must be …"; `values` the closed set, if it is one."""
+    """The values of one parameter. `expects` is the end of the sentence "must be …"; `values` the closed set, if it is one;
+    `least` and `most` the bounds of a number.
+    """
 
     pattern: str
     expects: str
     values: tuple[str, ...] = ()
     is_list: bool = False  # several values, separated by commas or in repeated parameters
+    least: int | None = None
+    most: int | None = None
 
     def fullmatch(self, value: str) -> bool:
         parts = value.split(",") if self.is_list else [value]
@@ -37,9 +41,9 @@ def one_of(*values: str, is_list: bool = False) -> Values:
 QueryRule: TypeAlias = re.Pattern[str] | Values | None  # None = anything; the platform, or the service asked, judges
 Rules: TypeAlias = Mapping[str, QueryRule]
 
-_INTEGER: Final = Values("[0-9]{1,18}", "a whole number from 0")
-_PAGE: Final = Values("0*[1-9][0-9]{0,8}", "a whole number from 1")
-_SIZE: Final = Values("0*([1-9]|[1-4][0-9]|50)", "a whole number from 1 to 50")
+WHOLE: Final = Values("[0-9]{1,18}", "a whole number from 0", least=0, most=10**18 - 1)
+_PAGE: Final = Values("0*[1-9][0-9]{0,8}", "a whole number from 1", least=1, most=10**9 - 1)
+_SIZE: Final = Values("0*([1-9]|[1-4][0-9]|50)", "a whole number from 1 to 50", least=1, most=50)
 _BOOLEAN: Final = one_of("true", "false")
 _SORT: Final = one_of("most_recent_messages", "online_now", "most_unanswered_chats")
 _CHAT_FILTER: Final = one_of(
@@ -52,7 +56,7 @@ _SMART_LIST: Final = one_of(
 )  # fmt: skip
 _MEDIA_TYPE: Final = one_of("image", "video", "audio", "document", is_list=True)
 
-_PAGING: Final[Rules] = {"page": _PAGE, "size": _SIZE, "cursor": None, "limit": _INTEGER, "offset": _INTEGER}
+_PAGING: Final[Rules] = {"page": _PAGE, "size": _SIZE, "cursor": None, "limit": WHOLE, "offset": WHOLE}
 _CHATS: Final[Rules] = {
     **_PAGING, "customListId": None, "smartListIds": _SMART_LIST, "filter": _CHAT_FILTER, "search": None, "sortBy": _SORT,
 }  # fmt: skip

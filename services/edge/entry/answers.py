@@ -13,7 +13,7 @@ from services.edge.domain.windows import Window
 from services.edge.entry.problems import PROBLEM_TYPE, as_problem, wants_problem
 
 REPLAYED_HEADER: Final = "Idempotent-Replayed"
-_EVERY_ANSWER: Final = CIMultiDict(
+EVERY_ANSWER: Final = CIMultiDict(
     {
         "Content-Type": "application/json",
         "Cache-Control": "no-store",
@@ -50,7 +50,7 @@ def file_headers(
 
 
 def _of_success(request_id: UUID, reserved: Reserved | None, version: str) -> CIMultiDict[str]:
-    headers = _EVERY_ANSWER.copy()
+    headers = EVERY_ANSWER.copy()
     headers["X-Request-Id"] = str(request_id)
     if reserved is not None:
         _show(headers, reserved.windows.shown())
@@ -66,7 +66,7 @@ def failure(
     """An error with all its headers; 413 closes the connection, for the rest of the body is not read. `accept`: what the
     caller would like, for errors can be had as problem details.
     """
-    headers = _EVERY_ANSWER.copy()
+    headers = EVERY_ANSWER.copy()
     if is_replayed:
         headers[REPLAYED_HEADER] = "true"
     if accept and wants_problem(accept):

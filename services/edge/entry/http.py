@@ -33,11 +33,13 @@ from services.edge.domain.upstream import Upstream, refusal_of
 from services.edge.entry import answers
 from services.edge.entry.credentials import presented_key
 from services.edge.entry.observe import Observer
+from services.edge.entry.openapi import document as openapi
 from services.edge.entry.proxies import TrustedProxies, origin_of
+from services.edge.entry.published import Published
 from services.edge.entry.requests import declared_too_large, own_request, platform_request, read_body_of
 from services.edge.entry.router import Router
 from services.edge.entry.streams import send
-from services.edge.entry.surface import Surface
+from services.edge.entry.surface import DOCUMENT_ROUTE, Surface
 from services.edge.entry.versions import requested_version
 from services.edge.usecases.authenticate import Authenticate
 from services.edge.usecases.export_call import ExportCall
@@ -77,6 +79,7 @@ class Edge:
                 self._surface_of_route[id(route)] = surface
         self.routes = tuple(routes)
         self._router = Router(routes)
+        self._documents = {surface.name: Published(openapi.served(surface), "application/json") for surface in surfaces}
         self._authenticate = authenticate
         self._proxy_call = proxy_call
         self._own_call = own_call
@@ -134,6 +137,8 @@ class Edge:
         if "Expect" in headers and headers["Expect"].lower() != "100-continue":
             raise Refusal("EXPECTATION_FAILED")
         if route.permission is None:
+            if route.name == DOCUMENT_ROUTE:
+                return self._documents[surface.name].answer(request, exchange.id)
             return answers.success(200, surface.own(_HEALTHY), exchange.id, None)
         key = presented_key(headers, surface)
         address = self._proxies.client(request.remote or "", headers.getall("X-Forwarded-For", ()))

@@ -9,7 +9,7 @@ import hmac
 import re
 import secrets
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, Final, Protocol
 from urllib.parse import parse_qs
 from uuid import UUID
@@ -60,8 +60,6 @@ _TITLES: Final = {
 _unhandled = UNHANDLED_ERRORS.labels("edge")
 _log = logger(__name__)
 
-Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
-
 
 class LinkPage(Protocol):
     """What stands behind one kind of link. Both verbs that ask raise Refusal: `LINK_GONE`, 503, 504."""
@@ -89,21 +87,6 @@ class LinkPage(Protocol):
         Raises Refusal (400, 409) for what cannot be used, too.
         """
         ...
-
-
-class Front:
-    """What is asked of this process: pages of links here, everything else there."""
-
-    def __init__(self, edge: Handler, pages: Sequence["LinkPages"]) -> None:
-        self._edge = edge
-        self._pages = tuple(pages)
-
-    async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
-        path = request.rel_url.raw_path
-        for pages in self._pages:
-            if path.startswith(pages.prefix):
-                return await pages(request)
-        return await self._edge(request)
 
 
 class LinkPages:

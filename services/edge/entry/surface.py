@@ -1,12 +1,15 @@
 """What a surface is: one public dialect (paths, key headers, envelope, error shape, body cap). One file each in `surfaces/`."""
 
-from collections.abc import Sequence
-from typing import Protocol
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, Protocol, TypeAlias
 
 from services.edge.domain.catalogue import Route
 from services.edge.domain.ports import Reserved
 from services.edge.domain.refusal import Refusal
 from services.edge.domain.upstream import Upstream
+
+Schema: TypeAlias = dict[str, Any]  # JSON schema, as OpenAPI 3.1 has it
+DOCUMENT_ROUTE: Final = "openapi"  # the open route that answers with the surface's own document
 
 
 class Surface(Protocol):
@@ -31,6 +34,21 @@ class Surface(Protocol):
         ...
 
     @property
+    def title(self) -> str:
+        """In a few words, for its document."""
+        ...
+
+    @property
+    def about(self) -> str:
+        """What its callers should know, in Markdown."""
+        ...
+
+    @property
+    def schemas(self) -> Mapping[str, Schema]:
+        """Named schemas that those below refer to."""
+        ...
+
+    @property
     def body_bytes_max(self) -> int: ...
 
     def routes(self) -> tuple[Route, ...]: ...
@@ -45,4 +63,12 @@ class Surface(Protocol):
 
     def failure(self, refusal: Refusal) -> bytes:
         """The body of an error."""
+        ...
+
+    def success_schema(self, data: Schema) -> Schema:
+        """What `success` makes of an answer whose `data` is as said."""
+        ...
+
+    def failure_schema(self, codes: Sequence[str]) -> Schema:
+        """What `failure` makes of refusals with these codes."""
         ...

@@ -7,7 +7,7 @@ from uuid import UUID
 import msgspec
 
 from libs.common.contracts import auth
-from services.edge.domain.own_route import LIMIT, Asked, OwnRoute, query_of
+from services.edge.domain.own_route import LIMIT, Asked, OwnRoute, RoleName, query_of, told
 from services.edge.domain.refusal import Refusal
 
 KEYS_DEFAULT: Final = 50
@@ -21,15 +21,17 @@ Addresses = Annotated[
     tuple[str, ...],
     msgspec.Meta(max_length=ADDRESSES_MAX, description="Addresses and networks (CIDR) a key may be used from."),
 ]
+Label = Annotated[str, told(minLength=1, maxLength=100, examples=["CRM"])]
+PerMinute = Annotated[int, told(minimum=1, maximum=1_000_000, examples=[120])]
 
 
 class KeyOrder(msgspec.Struct, frozen=True, kw_only=True):
     """The key that is wanted; what is left out is as the maker has it, or as it is usual."""
 
-    label: str
-    role: str  # its name
+    label: Label
+    role: RoleName
     expires_at: Date | None = None
-    per_minute: int | None = None
+    per_minute: PerMinute | None = None
     model_id: UUID | None = None
     read_only: bool = False
     addresses: Addresses = ()
@@ -38,8 +40,8 @@ class KeyOrder(msgspec.Struct, frozen=True, kw_only=True):
 class KeyEdit(msgspec.Struct, frozen=True, kw_only=True):
     """What may be changed about a key; what is left out stays."""
 
-    label: str | msgspec.UnsetType = msgspec.UNSET
-    role: str | msgspec.UnsetType = msgspec.UNSET
+    label: Label | msgspec.UnsetType = msgspec.UNSET
+    role: RoleName | msgspec.UnsetType = msgspec.UNSET
     addresses: Addresses | msgspec.UnsetType = msgspec.UNSET  # `[]`: from anywhere
 
 

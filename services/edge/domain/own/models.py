@@ -1,7 +1,7 @@
 """Models: connected by a link behind which credentials are typed, never by an API call that carries them (requirements 4.21)."""
 
 from datetime import datetime
-from typing import Any, Final
+from typing import Annotated, Any, Final
 from uuid import UUID
 
 import msgspec
@@ -10,7 +10,7 @@ from libs.common.contracts import models
 from libs.common.contracts.catalogue import PROVIDERS
 from libs.common.contracts.models import Form
 from services.edge.domain.link import link_digest
-from services.edge.domain.own_route import ID, LIMIT, Asked, OwnRoute, query_of
+from services.edge.domain.own_route import ID, LIMIT, Asked, OwnRoute, query_of, told
 from services.edge.domain.refusal import Refusal
 
 MODELS_DEFAULT: Final = 50
@@ -18,25 +18,27 @@ MODELS_MAX: Final = 200
 SIGN_IN_MS: Final = 30_000  # a platform may take its time to sign somebody in
 CODE_LENGTH_MAX: Final = 32
 
+Label = Annotated[str, told(minLength=1, maxLength=100, examples=["Mia"])]
+
 
 class ModelOrder(msgspec.Struct, frozen=True, kw_only=True):
     """The model that is wanted. A sandbox model is connected at once, unless a link is wanted to try that out."""
 
-    label: str
-    provider: str
+    label: Label
+    provider: Annotated[str, told(enum=list(PROVIDERS), examples=["sandbox"])]
     connect_link: bool = False
 
 
 class ModelEdit(msgspec.Struct, frozen=True, kw_only=True):
     """What may be changed about a model."""
 
-    label: str
+    label: Label
 
 
 class Code(msgspec.Struct, frozen=True, kw_only=True):
     """A two-factor code."""
 
-    code: str
+    code: Annotated[str, told(minLength=1, maxLength=CODE_LENGTH_MAX, examples=["123456"])]
 
 
 class Model(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,13 +1,13 @@
 """Self: who calls, and the organization behind the key."""
 
 from datetime import UTC, datetime
-from typing import Final
+from typing import Annotated, Final
 from uuid import UUID
 
 import msgspec
 
 from libs.common.contracts import auth
-from services.edge.domain.own_route import ID, LIMIT, Asked, OwnRoute, query_of
+from services.edge.domain.own_route import ID, LIMIT, Asked, OwnRoute, query_of, told
 
 ENTRIES_DEFAULT: Final = 50
 ENTRIES_MAX: Final = 1_000
@@ -32,7 +32,7 @@ class WhoAmI(msgspec.Struct, frozen=True, kw_only=True):
 class OrganizationEdit(msgspec.Struct, frozen=True, kw_only=True):
     """What an organization may change about itself."""
 
-    name: str
+    name: Annotated[str, told(minLength=1, maxLength=200, examples=["Demo Agency"])]
 
 
 def _who_am_i(asked: Asked) -> WhoAmI:

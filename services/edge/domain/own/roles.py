@@ -5,7 +5,7 @@ from typing import Annotated, Final
 import msgspec
 
 from libs.common.contracts import auth
-from services.edge.domain.own_route import Asked, OwnRoute
+from services.edge.domain.own_route import Asked, OwnRoute, told
 
 PERMISSIONS_MAX: Final = 500  # more than there are
 
@@ -13,8 +13,12 @@ PERMISSIONS_MAX: Final = 500  # more than there are
 class RoleEdit(msgspec.Struct, frozen=True, kw_only=True):
     """A role, whole: what is not listed is not granted."""
 
-    name: str
-    permissions: Annotated[tuple[str, ...], msgspec.Meta(max_length=PERMISSIONS_MAX)]
+    name: Annotated[str, told(minLength=1, maxLength=64, examples=["chatters"])]
+    permissions: Annotated[
+        tuple[str, ...],
+        msgspec.Meta(max_length=PERMISSIONS_MAX),
+        told(examples=[["api_chats_list", "api_messages_send"]]),
+    ]
 
 
 def _create(asked: Asked) -> auth.CreateRole:

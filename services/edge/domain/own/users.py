@@ -7,7 +7,7 @@ import msgspec
 
 from libs.common.contracts import auth
 from services.edge.domain.link import link_digest
-from services.edge.domain.own_route import LIMIT, Asked, OwnRoute, query_of
+from services.edge.domain.own_route import LIMIT, Asked, OwnRoute, RoleName, query_of, told
 from services.edge.domain.refusal import Refusal
 
 USERS_DEFAULT: Final = 50
@@ -19,14 +19,14 @@ OFFSET_MAX: Final = 1_000_000  # far beyond the end, where a page is empty
 class InvitationOrder(msgspec.Struct, frozen=True, kw_only=True):
     """Who is wanted, as what. Nothing is mailed: whoever invites passes the link on."""
 
-    email: Annotated[str, msgspec.Meta(max_length=EMAIL_CHARACTERS_MAX)]
-    role: str  # its name
+    email: Annotated[str, msgspec.Meta(max_length=EMAIL_CHARACTERS_MAX), told(examples=["mia@example.com"])]
+    role: RoleName
 
 
 class UserEdit(msgspec.Struct, frozen=True, kw_only=True):
     """What may be changed about a user; what is left out stays."""
 
-    role: str | msgspec.UnsetType = msgspec.UNSET  # its name
+    role: RoleName | msgspec.UnsetType = msgspec.UNSET
     state: Literal["active", "suspended"] | msgspec.UnsetType = msgspec.UNSET
 
 

@@ -1,0 +1,9 @@
+"""All surfaces, one file each. The first one also answers for paths of none."""
+
+from typing import Final
+
+from services.edge.entry.surface import Surface
+from services.edge.entry.surfaces.gateway import Gateway
+from services.edge.entry.surfaces.metric import Metric
+
+SURFACES: Final[tuple[Surface, ...]] = (Gateway(), Metric())

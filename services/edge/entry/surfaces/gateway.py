@@ -1,5 +1,6 @@
 """The canonical surface `/api` (Seed A): `X-API-Key` or Bearer, `{data,_meta}`, flat `{error,code}`."""
 
+from collections.abc import Sequence
 from typing import Final
 
 import msgspec
@@ -11,7 +12,8 @@ from services.edge.domain.own import own_routes
 from services.edge.domain.ports import Reserved
 from services.edge.domain.refusal import Refusal
 from services.edge.domain.upstream import Upstream
-from services.edge.entry.surfaces.envelope import wrapped
+from services.edge.entry.surface import DOCUMENT_ROUTE, Schema
+from services.edge.entry.surfaces.envelope import META_SCHEMA, wrapped, wrapped_schema
 
 BODY_BYTES_MAX: Final = 1_048_576
 
@@ -24,6 +26,12 @@ class Gateway:
     key_headers = ("X-API-Key",)
     takes_bearer = True
     body_bytes_max = BODY_BYTES_MAX
+    title = "The canonical dialect: models by UUID"
+    about = (
+        "Models are named by their UUID, and everything about keys, roles, models and credits is managed here. Every success is\n"
+        "`{data, _meta}`, every error `{error, code}`."
+    )
+    schemas = META_SCHEMA
 
     def routes(self) -> tuple[Route, ...]:
         calls = catalogue()
@@ -34,6 +42,7 @@ class Gateway:
         )
         return (
             Route(name="health", method="GET", path=f"{self.prefix}/health", permission=None),
+            Route(name=DOCUMENT_ROUTE, method="GET", path=f"{self.prefix}/openapi.json", permission=None),
             *(proxied(call, f"{self.prefix}/models/{{model_id}}{call.path}") for call in calls.values()),
             delete_by_message,
             *(msgspec.structs.replace(route, path=self.prefix + route.path) for route in own_routes()),
@@ -47,3 +56,15 @@ class Gateway:
 
     def failure(self, refusal: Refusal) -> bytes:
         return orjson.dumps({"error": refusal.public, "code": refusal.code})
+
+    def success_schema(self, data: Schema) -> Schema:
+        return wrapped_schema(data)
+
+    def failure_schema(self, codes: Sequence[str]) -> Schema:
+        properties: dict[str, Schema] = {"error": {"type": "string", "minLength": 1}, "code": {"enum": list(codes)}}
+        return {
+            "type": "object",
+            "properties": properties,
+            "required": ["error", "code"],
+            "additionalProperties": False,
+        }

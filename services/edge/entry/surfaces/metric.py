@@ -4,6 +4,7 @@
 clients of Seed B know (`metric_alias` of the catalogue).
 """
 
+from collections.abc import Sequence
 from typing import Final
 
 import orjson
@@ -13,7 +14,8 @@ from services.edge.domain.catalogue import ACCOUNT_PARAMETER, Route, proxied
 from services.edge.domain.ports import Reserved
 from services.edge.domain.refusal import Refusal
 from services.edge.domain.upstream import Upstream
-from services.edge.entry.surfaces.envelope import wrapped
+from services.edge.entry.surface import DOCUMENT_ROUTE, Schema
+from services.edge.entry.surfaces.envelope import META_SCHEMA, wrapped, wrapped_schema
 
 BODY_BYTES_MAX: Final = 1_048_576
 
@@ -26,12 +28,19 @@ class Metric:
     key_headers = ("X-API-Key",)
     takes_bearer = True
     body_bytes_max = BODY_BYTES_MAX
+    title = "The dialect of clients that know accounts"
+    about = (
+        "Accounts are named by a model's UUID or by their number on the platform. Every success is `{data, _meta}`, every error\n"
+        "`{error}`; its stable code is in `X-Error-Code`."
+    )
+    schemas = META_SCHEMA
 
     def routes(self) -> tuple[Route, ...]:
         calls = catalogue().values()
         below = f"{self.prefix}/{{{ACCOUNT_PARAMETER}}}"
         return (
             Route(name="health", method="GET", path=f"{self.prefix}/health", permission=None),
+            Route(name=DOCUMENT_ROUTE, method="GET", path=f"{self.prefix}/openapi.json", permission=None),
             *(proxied(call, below + call.path) for call in calls),
             *(
                 proxied(call, below + call.metric_alias, name=f"{call.name}_alias")
@@ -48,3 +57,10 @@ class Metric:
 
     def failure(self, refusal: Refusal) -> bytes:
         return orjson.dumps({"error": refusal.public})
+
+    def success_schema(self, data: Schema) -> Schema:
+        return wrapped_schema(data)
+
+    def failure_schema(self, codes: Sequence[str]) -> Schema:  # noqa: ARG002 - the header has the code
+        properties: dict[str, Schema] = {"error": {"type": "string", "minLength": 1}}
+        return {"type": "object", "properties": properties, "required": ["error"], "additionalProperties": False}

@@ -1,0 +1,42 @@
+"""The first fork of every request: pages for people here, the API there."""
+
+from collections.abc import Awaitable, Callable, Container, Sequence
+from typing import Protocol
+
+from aiohttp import web
+
+Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
+
+
+class Prefixed(Protocol):
+    """A handler of all that is below a prefix."""
+
+    @property
+    def prefix(self) -> str: ...
+    async def __call__(self, request: web.BaseRequest) -> web.StreamResponse: ...
+
+
+class Listed(Protocol):
+    """A handler of these paths and no others."""
+
+    @property
+    def paths(self) -> Container[str]: ...
+    async def __call__(self, request: web.BaseRequest) -> web.StreamResponse: ...
+
+
+class Front:
+    """What is asked of this process: the pages of links, the pages of the documentation, or the API."""
+
+    def __init__(self, edge: Handler, *, links: Sequence[Prefixed], docs: Listed) -> None:
+        """All that is nobody's is the edge's to refuse."""
+        self._edge = edge
+        self._links = tuple(links)
+        self._docs = docs
+        self._docs_paths = docs.paths
+
+    async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
+        path = request.rel_url.raw_path
+        for pages in self._links:
+            if path.startswith(pages.prefix):
+                return await pages(request)
+        return await (self._docs if path in self._docs_paths else self._edge)(request)
