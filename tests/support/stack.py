@@ -58,6 +58,7 @@ class Stack:
         demo = read_env_file((profile.run / "demo.env").read_text(encoding="utf-8"))
         self.env = {**read_env_file((profile.run / "env").read_text(encoding="utf-8")), **settings}
         self._profile = profile
+        self.run = profile.run  # what a person finds in `.run`
         self.url = demo["FANGATE_URL"]
         self.sandbox_url = demo["FANGATE_SANDBOX_URL"]
         self.admin_urls = dict(pair.split("=", 1) for pair in demo["FANGATE_ADMIN_URLS"].split(","))
@@ -75,15 +76,16 @@ class Stack:
         credits: int = 1_000,  # noqa: A002
         plan: str | None = "",
         provider: str = "sandbox",
+        per_minute: int = 1_000,
     ) -> Organization:
-        """A fresh tenant whose whole balance is `credits` (a plan of that size with 1,000 calls a minute), or with the
-        named plan, or with none; its model is on `provider`.
+        """A fresh tenant whose whole balance is `credits` (a plan of that size with `per_minute` calls a minute, fifty times
+        as many a day), or with the named plan, or with none; its model is on `provider`.
         """
         org_id, name = str(uuid.uuid4()), f"test-{uuid.uuid4().hex[:12]}"
         await self.cli("auth", "org", "create", "--name", name, "--org-id", org_id)
         keys, _, model = await asyncio.gather(
             self._keys(org_id),
-            self._subscribe(org_id, credits, plan),
+            self._subscribe(org_id, credits, plan, per_minute),
             self._connect(org_id, f"{name}@sandbox.test", provider),
         )
         return Organization(
@@ -109,12 +111,12 @@ class Stack:
         limited = await self.cli("auth", *create, "--role", "no-messages", "--label", "some")
         return (await owner)["key"], limited["key"]
 
-    async def _subscribe(self, org_id: str, credits: int, plan: str | None) -> None:  # noqa: A002
+    async def _subscribe(self, org_id: str, credits: int, plan: str | None, per_minute: int = 1_000) -> None:  # noqa: A002
         if plan is None:
             return
         if plan == "":
-            plan = f"test-{credits}"
-            size = ("--credits", str(credits), "--per-minute", "1000", "--per-day", "50000")
+            plan = f"test-{credits}-{per_minute}"
+            size = ("--credits", str(credits), "--per-minute", str(per_minute), "--per-day", str(50 * per_minute))
             await self.cli("billing", "plan", "set", "--plan", plan, *size)
         await self.cli("billing", "subscription", "start", "--org", org_id, "--plan", plan)
         # The plan's limits reach the callers' side by an event: wait for it, or the first call may read 402.
