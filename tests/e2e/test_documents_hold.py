@@ -1,0 +1,117 @@
+"""Every answer is as the documents say: requests generated from both of them, asked of the whole system.
+
+The short form is part of every run; `make fuzz CASES=10000` asks more.
+"""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from libs.common.contracts.catalogue import catalogue
+from services.edge.entry.surfaces import SURFACES
+from tests.support.conformance import Values, Verdict, conforms
+from tests.support.gateway_client import GatewayClient
+from tests.support.stack import Organization, Stack
+
+SEED = int(os.environ.get("FUZZ_SEED", "20250626"))
+CASES = int(os.environ.get("FUZZ_CASES", "0"))  # random requests in all; 0 = a few for each operation
+OPERATIONS = 150  # in all documents, about
+DOCUMENTS = Path(__file__).resolve().parents[2] / "docs/openapi"
+SPARE = 3  # of what a run may delete
+BORDER_SECONDS = 300
+
+pytestmark = pytest.mark.timeout(BORDER_SECONDS + CASES)
+
+ON_THE_PLATFORM = {
+    "path.fan_id": ["1001", "1002", "1003"], "path.creator_user_id": ["1001"], "path.message_id": ["1001"],
+    "path.post_id": ["1001", "1002"], "path.list_id": ["1001", "1002"], "path.link_id": ["1001", "1002"],
+    "path.mass_message_id": ["1001", "1002"], "path.upload_id": ["upload-1"], "path.part": ["1", "2"],
+    "body.role": ["read_only", "messaging"], "body.provider": ["sandbox", "session"],
+}  # fmt: skip
+
+
+async def made(client: GatewayClient, path: str, *names: str, **body: Any) -> str:
+    answer = await client.ask("POST", path, **body)
+    assert answer.status == 201, answer.body
+    data = answer.json["data"]
+    for name in names:
+        data = data[name]
+    return str(data)
+
+
+async def spares(client: GatewayClient) -> dict[str, list[str]]:
+    """Things that may be changed and ended."""
+    keys = [await made(client, "/keys", "key", "key_id", label=f"spare {n}", role="read_only") for n in range(SPARE)]
+    model = {"label": "spare", "provider": "session"}
+    models = [await made(client, "/models", "model", "model_id", **model | {"label": f"m {n}"}) for n in range(SPARE)]
+    roles = [
+        await made(client, "/roles", "role_id", name=f"spare {n}", permissions=["api_self_read"]) for n in range(SPARE)
+    ]
+    user = {"role": "read_only"}
+    users = [
+        await made(client, "/organization/users", "user", "user_id", **user | {"email": f"spare-{n}@example.com"})
+        for n in range(SPARE)
+    ]
+    return {"key_id": keys, "model_id": models, "role_id": roles, "user_id": users}
+
+
+def for_themselves(spare: dict[str, list[str]]) -> dict[str, Values]:
+    """Operations that end things get one each, and never the model and the key that all others need."""
+    ends = {
+        "keys_read": ("key_id", 0), "keys_update": ("key_id", 0), "keys_rotate": ("key_id", 1), "keys_revoke": ("key_id", 2),
+        "models_submit_code": ("model_id", 0), "models_reconnect": ("model_id", 0), "models_disconnect": ("model_id", 1),
+        "models_delete": ("model_id", 2), "roles_update": ("role_id", 0), "roles_delete": ("role_id", 1),
+        "organization_users_update": ("user_id", 0), "organization_users_remove": ("user_id", 1),
+    }  # fmt: skip
+    return {operation: {f"path.{name}": [spare[name][n]]} for operation, (name, n) in ends.items()}
+
+
+@pytest.mark.parametrize("surface", SURFACES, ids=lambda surface: surface.name)
+async def test_R67_every_answer_is_as_the_document_says(stack: Stack, tmp_path: Path, surface: Any) -> None:
+    # given an organization that no limit stops
+    organization = await stack.an_organization(credits=10_000_000, per_minute=10_000_000)
+    document = json.loads((DOCUMENTS / f"{surface.name}.json").read_text(encoding="utf-8"))
+    async with GatewayClient(stack.url, organization.key) as client:
+        always = for_themselves(await spares(client)) if surface.name == "gateway" else {}
+
+    # when everything is asked that the document allows, and everything that it does not
+    verdict = await conforms(
+        document,
+        stack.url,
+        headers={"X-API-Key": organization.key},
+        values={
+            "path.model_id": [organization.model_id],
+            "path.account": [organization.model_id, organization.account],
+            **ON_THE_PLATFORM,
+        },
+        always=always,
+        examples=max(2, -(-CASES // OPERATIONS)),
+        seed=SEED,
+        folder=tmp_path,
+    )
+
+    # then nothing surprised, the run reached what it was after, and the money is right
+    print(f"\n{surface.name}: {verdict.cases} cases, statuses {verdict.statuses}")  # noqa: T201 - the figures of the run
+    assert verdict.is_clean, verdict.said
+    assert verdict.cases >= CASES // len(SURFACES)
+    check_reach(verdict)
+    await check_aftermath(stack, organization)
+
+
+def check_reach(verdict: Verdict) -> None:
+    """Most operations were carried out, not only refused."""
+    missed = {operation for operation in verdict.operations if operation not in verdict.carried_out}
+    assert len(missed) < len(verdict.operations) / 10, missed
+    assert not any(status >= 500 for status in verdict.statuses)
+
+
+async def check_aftermath(stack: Stack, organization: Organization) -> None:
+    """Key and model live, a call is answered and paid, and the books add up."""
+    async with GatewayClient(stack.url, organization.key) as client:
+        answer = await client.get(organization.model_id, "/chats")
+    assert answer.status == 200, answer.body
+    assert answer.used == catalogue()["chats_list"].credits
+    assert await stack.ledger_is_sound(organization)
