@@ -1,6 +1,7 @@
 """`Idempotency-Key` over HTTP, on both surfaces, on real Postgres and Redis; sessions, services and broker are doubles."""
 
 import asyncio
+import re
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ import aiohttp
 import pytest
 
 from libs.common.contracts.auth import Limits, Principal
+from libs.common.contracts.catalogue import catalogue
 from libs.common.contracts.wire import Outgoing
 from libs.common.db.pool import Database
 from libs.common.errors import Refused, Unconfirmed
@@ -116,6 +118,26 @@ async def test_a_repeat_is_answered_byte_for_byte_free_and_without_a_second_mess
     assert world.edge.billing.balances[world.principal.org_id] == 18
     remaining = [int(answer.headers["X-RateLimit-Remaining"]) for answer in [first, *again]]
     assert remaining == [99_999, 99_998, 99_997, 99_996], "a repeat is a call like any, but for its price"
+
+
+async def test_every_route_that_changes_something_is_answered_once(world: World) -> None:
+    routes = [route for route in world.edge.edge.routes if route.call and route.is_unsafe]
+    ours = [route for route in routes if route.path.startswith(SURFACES[world.surface].partition("{")[0])]
+    world.edge.billing.balances[world.principal.org_id] = 10_000
+    samples = {"model_id": str(world.model), "account": str(world.model), "upload_id": "u-1"}
+    for route in ours:
+        path = re.sub(r"{(\w+)}", lambda name: samples.get(name[1], "1"), route.path)
+        before = world.sent
+        first, again = [
+            await call(world.edge.url + path, route.method, world.key, TEXT if route.takes_body else None,
+                       Idempotency_Key=route.name)
+            for _ in range(2)
+        ]  # fmt: skip
+        assert first.status == 201, (route.name, first.body)
+        assert same(first, again), route.name
+        assert is_replayed(again), route.name
+        assert world.sent == before + 1, route.name
+    assert {route.call for route in ours} == {call.name for call in catalogue().values() if call.method != "GET"}
 
 
 async def test_a_quoted_key_is_the_same_key(world: World) -> None:
