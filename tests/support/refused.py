@@ -154,6 +154,7 @@ CHECKS: Final[dict[str, tuple[Breaker, int, str, int]]] = {
     "4b declared length": (breaker(declared_bytes=CAP_BYTES + 1), 413, "BODY_TOO_LARGE", 0),
     "5 version": (breaker(headers=[("X-API-Version", "2020-01-01")]), 400, "UNSUPPORTED_VERSION", 1),
     "6 suspended": (breaker(principal={"org_state": "suspended"}), 403, "ORGANIZATION_SUSPENDED", 1),
+    "6 address": (breaker(principal={"addresses": ("192.0.2.0/24",)}), 403, "PERMISSION_DENIED", 1),
     "6 permission": (breaker(principal={"permissions": frozenset()}), 403, "PERMISSION_DENIED", 1),
     "7 subscription": (breaker(principal={"subscription": "past_due"}), 402, "SUBSCRIPTION_PAST_DUE", 1),
     "8 window": (breaker(principal={"limits": Limits(per_minute=0)}), 429, "RATE_LIMIT_EXCEEDED", 0),

@@ -343,6 +343,26 @@ async def test_R139_plain_http_is_refused_and_only_trusted_proxies_are_believed(
         refused(await ask(edge, key, f"/api/models/{model}/chats", headers=forged), 403, "HTTPS_REQUIRED")
 
 
+async def test_a_key_bound_to_addresses_is_refused_elsewhere_and_nobody_says_himself_where_he_is(
+    redis_url: str,
+) -> None:
+    bound = ("203.0.113.0/24", "2001:db8::/32")
+    async with running_edge(redis_url, proxies="127.0.0.1") as edge:
+        key, principal, model = edge.organization(addresses=bound)
+        path = f"/api/models/{model}/chats"
+        for hops in ("203.0.113.7", "6.6.6.6, 203.0.113.7", "2001:db8::7", "::ffff:203.0.113.7"):
+            assert (await ask(edge, key, path, headers={"X-Forwarded-For": hops})).status == 200, hops
+        for hops in ("198.51.100.7", "203.0.113.7, 198.51.100.7", "2001:db9::7"):
+            answer = await ask(edge, key, path, headers={"X-Forwarded-For": hops})
+            refused(answer, 403, "PERMISSION_DENIED")
+            assert answer.json["error"] == f"This key may not be used from {hops.rpartition(', ')[2]}"
+        assert edge.billing.balances[principal.org_id] == 1_000 - 4
+    async with running_edge(redis_url) as edge:  # behind no proxy: what a client writes is not believed
+        key, _, model = edge.organization(addresses=bound)
+        answer = await ask(edge, key, f"/api/models/{model}/chats", headers={"X-Forwarded-For": "203.0.113.7"})
+        refused(answer, 403, "PERMISSION_DENIED")
+
+
 async def test_R065_failed_authentications_block_an_address_but_not_a_good_key_behind_it(redis_url: str) -> None:
     async with running_edge(redis_url, proxies="127.0.0.1") as edge:
         key, _, model = edge.organization()
