@@ -34,7 +34,7 @@ async def send(request: web.BaseRequest, headers: CIMultiDict[str], chunks: Asyn
                 await answer.write(chunk)
             await answer.write_eof()
     except Exception as exc:  # the reader left, a service did, or time is up: nothing can be said any more
-        _log.warning("an answer was cut off", path=request.rel_url.raw_path, exc_info=exc)
+        _log.warning("an answer was cut off", request_id=headers["X-Request-Id"], exc_info=exc)
         answer.force_close()
         if request.transport is not None:
             request.transport.abort()

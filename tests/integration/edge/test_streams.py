@@ -23,7 +23,7 @@ async def chunks(number: int, *, fails: bool = False) -> AsyncIterator[bytes]:
 
 async def read_all(source: AsyncIterator[bytes]) -> tuple[int, bytes]:
     async def handler(request: web.BaseRequest) -> web.StreamResponse:
-        return await send(request, CIMultiDict({"Content-Type": "text/csv"}), source)
+        return await send(request, CIMultiDict({"Content-Type": "text/csv", "X-Request-Id": "1"}), source)
 
     def bad_http(_status: int) -> web.StreamResponse:
         raise AssertionError

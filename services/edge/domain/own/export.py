@@ -14,6 +14,7 @@ from services.edge.domain.own_route import Asked, Export, OwnRoute, query_of
 from services.edge.domain.queries import one_of
 from services.edge.domain.refusal import Refusal
 
+PART_MS: Final = 20_000  # for one part of an export
 _MONTH: Final = re.compile(r"[0-9]{4}-[0-9]{2}")
 _COLUMNS: Final = (
     "kind", "seal", "id", "leg", "code", "type", "amount", "debit_account", "credit_account", "refunds_id", "lease_id",
@@ -93,6 +94,6 @@ ROUTES: Final = (
     OwnRoute(
         name="ledger_export", method="GET", path="/ledger/export", permission="api_ledger_export",
         query=query_of(month=_MONTH, format=one_of("ndjson", "csv")), data=Line,
-        export=Export(page=_page, text=_Text, content_type=_content_type, file_name=_file_name),
+        deadline_ms=PART_MS, export=Export(page=_page, text=_Text, content_type=_content_type, file_name=_file_name),
     ),
 )  # fmt: skip
