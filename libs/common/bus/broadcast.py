@@ -17,7 +17,7 @@ from typing import Final
 import aiormq
 
 from libs.common.bus import metrics
-from libs.common.bus.channels import CHANNEL_ANSWER_S, delivery_of_raw
+from libs.common.bus.channels import CHANNEL_ANSWER_S, delivery_of
 from libs.common.bus.connection import connection_url
 from libs.common.bus.consumer import Consumer, Mode, Rejected, known_type, label_of, open_delivery
 from libs.common.bus.errors import is_lost
@@ -110,7 +110,7 @@ class Broadcast:
         heard: asyncio.Queue[Delivery | None] = asyncio.Queue(maxsize=QUEUE_LENGTH_MAX)
 
         async def hand_over(message: aiormq.abc.DeliveredMessage) -> None:
-            await heard.put(delivery_of_raw(message, name))
+            await heard.put(delivery_of(message, name))
 
         def end(*_: object) -> None:
             with contextlib.suppress(asyncio.QueueFull):

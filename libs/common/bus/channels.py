@@ -8,11 +8,11 @@ from collections.abc import Callable
 from typing import Final, cast
 
 import aiormq
-from aio_pika.abc import AbstractIncomingMessage, AbstractRobustChannel
+from aio_pika.abc import AbstractRobustChannel
 from aio_pika.exceptions import DeliveryError
 
 from libs.common.bus.errors import BUS_ERRORS, is_lost
-from libs.common.bus.transport import Delivery, Parcel
+from libs.common.bus.transport import Delivery, Parcel, Receipt
 from libs.common.errors import Refused, Unconfirmed
 from libs.common.telemetry.log import logger
 
@@ -126,14 +126,11 @@ class AmqpReceipt:
 
     __slots__ = ("_message",)
 
-    def __init__(self, message: AbstractIncomingMessage) -> None:
+    def __init__(self, message: aiormq.abc.DeliveredMessage) -> None:
         self._message = message
 
     def is_stale(self) -> bool:
-        try:
-            return self._message.channel.is_closed
-        except BUS_ERRORS:
-            return True
+        return self._message.channel.is_closed
 
     async def ack(self, *, up_to_here: bool = False) -> None:
         await self._message.channel.basic_ack(_tag(self._message), multiple=up_to_here, wait=False)
@@ -142,26 +139,9 @@ class AmqpReceipt:
         await self._message.channel.basic_nack(_tag(self._message), requeue=True, wait=False)
 
 
-def _tag(message: AbstractIncomingMessage) -> int:
+def _tag(message: aiormq.abc.DeliveredMessage) -> int:
     assert message.delivery_tag is not None, "only deliveries are settled"
     return message.delivery_tag
-
-
-def delivery_of(message: AbstractIncomingMessage, queue: str) -> Delivery:
-    """An aio-pika message in our shape."""
-    return Delivery(
-        queue=queue,
-        type=message.type or "",
-        message_id=message.message_id or "",
-        user=message.user_id or "",
-        headers=dict(message.headers or {}),
-        body=message.body,
-        receipt=AmqpReceipt(message),
-        content_type=message.content_type or "",
-        correlation_id=message.correlation_id or "",
-        reply_to=message.reply_to or "",
-        redelivered=bool(message.redelivered),
-    )
 
 
 class _NoReceipt:
@@ -180,8 +160,8 @@ class _NoReceipt:
 NO_RECEIPT: Final = _NoReceipt()
 
 
-def delivery_of_raw(message: aiormq.abc.DeliveredMessage, queue: str) -> Delivery:
-    """A message of the layer below aio-pika, taken without acknowledgement, in our shape."""
+def delivery_of(message: aiormq.abc.DeliveredMessage, queue: str, receipt: Receipt = NO_RECEIPT) -> Delivery:
+    """A message of the layer below aio-pika in our shape; without `receipt` it was taken without acknowledgement."""
     sent = message.header.properties
     return Delivery(
         queue=queue,
@@ -190,9 +170,11 @@ def delivery_of_raw(message: aiormq.abc.DeliveredMessage, queue: str) -> Deliver
         user=sent.user_id or "",
         headers=dict(sent.headers or {}),
         body=message.body,
-        receipt=NO_RECEIPT,
+        receipt=receipt,
         content_type=sent.content_type or "",
         correlation_id=sent.correlation_id or "",
+        reply_to=sent.reply_to or "",
+        redelivered=bool(message.redelivered),
     )
 
 
@@ -250,4 +232,4 @@ class AnswerChannel:
         self._lost()
 
     async def _on_message(self, message: aiormq.abc.DeliveredMessage) -> None:
-        self._deliver(delivery_of_raw(message, ""))
+        self._deliver(delivery_of(message, ""))

@@ -1,12 +1,10 @@
 """RabbitMQ behind the `Transport` port: two robust connections per process, and the rules that aio-pika's traps ask for.
 
 Publishing and consuming never share a connection: a memory alarm blocks the publishing one only. Callbacks of aio-pika
-do nothing but hand over, since a lost channel cancels them in the middle. Objects are kept referenced: channels that are
-not get garbage-collected.
+do nothing but hand over, since a lost channel cancels them in the middle.
 """
 
 import asyncio
-import contextlib
 import logging
 import socket
 from collections.abc import Callable
@@ -15,20 +13,18 @@ from typing import Final, Self
 from urllib.parse import quote, unquote, urlsplit
 
 import aio_pika
-import aiormq
-from aio_pika.abc import AbstractIncomingMessage, AbstractRobustChannel, AbstractRobustConnection
+from aio_pika.abc import AbstractRobustChannel, AbstractRobustConnection
 from aio_pika.exceptions import AuthenticationError, ProbableAuthenticationError
 
 from libs.common.bus import metrics
 from libs.common.bus.channels import (
-    CHANNEL_ANSWER_S,
     AnswerChannel,
     ConfirmedChannel,
-    delivery_of,
     properties,
     underlay_of,
 )
-from libs.common.bus.errors import BUS_ERRORS, BusError, QueueMissing, is_lost
+from libs.common.bus.errors import BusError, is_lost
+from libs.common.bus.subscription import AmqpSubscription
 from libs.common.bus.transport import Delivery, Parcel
 from libs.common.bus.tuning import tune
 from libs.common.errors import Refused
@@ -92,37 +88,6 @@ async def open_channel(connection: AbstractRobustConnection, *, confirms: bool) 
         raise ConnectionError("the connection is closed") from exc
 
 
-class AmqpSubscription:
-    """A consumer on a channel of its own, restored by aio-pika after an outage."""
-
-    def __init__(
-        self,
-        channel: AbstractRobustChannel,
-        queue: aio_pika.abc.AbstractRobustQueue,
-        tag: str,
-        sub: AbstractRobustConnection,
-    ) -> None:
-        self._channel = channel
-        self._queue = queue
-        self._tag = tag
-        self._sub = sub
-
-    async def stop(self) -> None:
-        with contextlib.suppress(*BUS_ERRORS):  # no connection, no deliveries
-            await self._queue.cancel(self._tag, timeout=CHANNEL_ANSWER_S)
-
-    async def waiting(self) -> int:
-        async with asyncio.timeout(CHANNEL_ANSWER_S):
-            # Not on the consumer's own channel: a missing queue closes the channel that asks.
-            probe = await open_channel(self._sub, confirms=False)
-            try:
-                underlay = await probe.get_underlay_channel()
-                counted = await underlay.queue_declare(self._queue.name, passive=True)
-            finally:
-                await probe.close()
-        return counted.message_count or 0
-
-
 class AmqpTransport:
     """RabbitMQ, as one process sees it. Make one with `open`."""
 
@@ -134,7 +99,6 @@ class AmqpTransport:
         self._reply = reply
         self._pub = pub
         self._sub = sub
-        self._kept: list[object] = []  # channels and subscriptions, so that they are not collected
         self._events: ConfirmedChannel
         self._calls: ConfirmedChannel | None = None
         self._answers: AnswerChannel | None = None
@@ -195,20 +159,7 @@ class AmqpTransport:
         await self._answers.start()
 
     async def consume(self, queue: str, *, prefetch: int, deliver: Callable[[Delivery], None]) -> AmqpSubscription:
-        channel = await open_channel(self._sub, confirms=False)
-        await channel.set_qos(prefetch_count=prefetch, timeout=CHANNEL_ANSWER_S)
-        try:
-            declared = await channel.declare_queue(queue, passive=True, timeout=CHANNEL_ANSWER_S)
-        except aiormq.exceptions.ChannelNotFoundEntity as exc:
-            raise QueueMissing(queue) from exc
-
-        async def hand_over(message: AbstractIncomingMessage) -> None:
-            deliver(delivery_of(message, queue))
-
-        tag = await declared.consume(hand_over, timeout=CHANNEL_ANSWER_S)
-        subscription = AmqpSubscription(channel, declared, tag, self._sub)
-        self._kept.append(subscription)
-        return subscription
+        return await AmqpSubscription.start(self._sub, queue, prefetch=prefetch, deliver=deliver)
 
     async def check(self) -> None:
         for role, connection in (("publishing", self._pub), ("consuming", self._sub)):
@@ -225,4 +176,3 @@ class AmqpTransport:
     async def close(self) -> None:
         await self._sub.close()
         await self._pub.close()
-        self._kept.clear()

@@ -15,9 +15,9 @@ from collections.abc import AsyncIterator, Sequence
 from typing import Any, Final
 
 import msgspec
-from aio_pika.abc import AbstractIncomingMessage, AbstractRobustChannel
+from aio_pika.abc import AbstractRobustChannel
 
-from libs.common.bus.channels import ConfirmedChannel, delivery_of
+from libs.common.bus.channels import AmqpReceipt, ConfirmedChannel, delivery_of, underlay_of
 from libs.common.bus.connection import connect, user_of
 from libs.common.bus.errors import BUS_ERRORS, BusError
 from libs.common.bus.topology import DEAD_SUFFIX, QUEUES
@@ -85,20 +85,18 @@ def described(delivery: Delivery, *, with_body: bool) -> dict[str, Any]:
     return line
 
 
-async def letters(
-    channel: AbstractRobustChannel, queue: str, wanted: Filter
-) -> AsyncIterator[tuple[AbstractIncomingMessage, Delivery]]:
+async def letters(channel: AbstractRobustChannel, queue: str, wanted: Filter) -> AsyncIterator[Delivery]:
     """The matching letters. All others that were looked at go back when the channel closes."""
-    dead = await channel.declare_queue(queue + DEAD_SUFFIX, passive=True, timeout=TIMEOUT_S)
+    underlay = await underlay_of(channel)
     matched = 0
     for _ in range(LOOK_MAX):
-        message = await dead.get(no_ack=False, fail=False, timeout=TIMEOUT_S)
-        if message is None or matched == wanted.limit:
+        message = await underlay.basic_get(queue + DEAD_SUFFIX, timeout=TIMEOUT_S)
+        if message.delivery_tag is None or matched == wanted.limit:
             return
-        delivery = delivery_of(message, queue)
+        delivery = delivery_of(message, queue, AmqpReceipt(message))
         if wanted.takes(delivery):
             matched += 1
-            yield message, delivery
+            yield delivery
 
 
 async def work(url: str, arguments: argparse.Namespace) -> list[dict[str, Any]]:
@@ -111,14 +109,14 @@ async def work(url: str, arguments: argparse.Namespace) -> list[dict[str, Any]]:
             await connection.channel(publisher_confirms=True, on_return_raises=True), user=user_of(url), app="operator"
         )
         lines = []
-        async for message, delivery in letters(reader, arguments.queue, wanted):
+        async for delivery in letters(reader, arguments.queue, wanted):
             lines.append(described(delivery, with_body=arguments.verb == "show"))
             if arguments.dry_run or arguments.verb in {"list", "show"}:
                 continue
             if arguments.verb == "replay":
                 parcel = reborn(delivery, arguments.queue, by=arguments.by, new_id=arguments.new_id)
                 await writer.send(parcel, timeout_s=TIMEOUT_S, repeat=True)
-            await message.ack()
+            await delivery.receipt.ack()
         return lines
     finally:
         await connection.close()
