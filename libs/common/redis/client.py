@@ -20,6 +20,7 @@ from libs.common.telemetry.metrics import Counter, Gauge
 REDIS_ERRORS = Counter("fangate_redis_errors_total", "Requests to Redis that failed", ["kind"])
 REDIS_IN_USE = Gauge("fangate_redis_pool_in_use", "Requests to Redis under way")
 REDIS_BREAKER_OPEN = Gauge("fangate_redis_breaker_open", "1 while requests are refused without asking Redis")
+REDIS_RECONNECTS = Counter("fangate_redis_reconnects_total", "Connections to Redis made anew")
 
 IN_FLIGHT_MAX: Final = (
     512  # about 15 ms of the server's time; what comes on top waits here, and not against its timeout
@@ -59,6 +60,7 @@ class Redis:
         self._link: Link | None = None
         self._opening: asyncio.Task[Link] | None = None
         self._epoch: Epoch | None = None  # of the newest connection; None after a reset
+        self._was_connected = False
         self._generation = 0  # rises with every reset: a connection that was begun before it is opened anew
 
     @classmethod
@@ -208,6 +210,9 @@ class Redis:
         if self._epoch is not None and link.epoch != self._epoch:  # another server, or the same in another reign
             self._reset()
         self._epoch, self._link = link.epoch, link
+        if self._was_connected:
+            REDIS_RECONNECTS.inc()
+        self._was_connected = True
         return link
 
     def _opened(self, task: "asyncio.Task[Link]") -> None:

@@ -317,7 +317,7 @@ FAULTS: tuple[Fault, ...] = (
         shows=("edge", "fangate_bus_rpc_total", 'outcome="refused"'),
     ),
     Fault("Redis: SIGSTOP 4 s", redis_paused, Meanwhile.SERVED, shows=WITHOUT_REDIS),
-    Fault("Redis: connections cut", redis_cut),
+    Fault("Redis: connections cut", redis_cut, shows=("edge", "fangate_redis_reconnects_total")),
     Fault("Redis: SCRIPT FLUSH", scripts_flushed),
     Fault("broker: half-open", half_open, shows=RECONNECTED),
     Fault("broker: three cuts", cut_often, shows=RECONNECTED),
