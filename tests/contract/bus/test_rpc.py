@@ -170,7 +170,9 @@ async def test_what_has_expired_is_dropped_by_the_server(world: World, question:
 
     edge = await world.bus("edge")
     with pytest.raises(DeadlinePassed):
-        await edge.call(question(), org_id=ORG, deadline_ms=in_ms(500))  # time enough to leave
+        await edge.call(question(), org_id=ORG, deadline_ms=in_ms(500))  # the first one waits for its channel too
+    with pytest.raises(DeadlinePassed):
+        await edge.call(question(), org_id=ORG, deadline_ms=in_ms(30))
     # when a server comes
     await a_billing(world, handle)
     await a_sessions(world, handle)
