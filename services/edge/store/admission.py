@@ -9,9 +9,11 @@ import enum
 import itertools
 from collections import OrderedDict
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Final
 from uuid import UUID
+from weakref import WeakValueDictionary
 
 from libs.common.clock import Clock
 from libs.common.contracts.auth import Principal
@@ -28,6 +30,7 @@ from services.edge.store.refills import LOCK_MS, Refills
 LEASE_WAIT_MS: Final = 1_200  # how long a call waits for credits that somebody is fetching
 SHIELD_MS_MAX: Final = 1_000
 SHIELDS_MAX: Final = 10_000
+LINE_WIDTH: Final = 8  # calls of an organization that look for credits at a time, of those that found none
 NAMES_MAX: Final = 20_000  # sets of key names kept, about 1 kB each
 
 
@@ -59,6 +62,15 @@ _REFUSED = {name: DECISIONS.labels(name, "refused") for name in ("minute", "day"
 _SHIELDED = DECISIONS.labels("shield", "refused")
 
 
+@dataclass(frozen=True, slots=True)
+class _NeedLease:
+    """The script found no credits. `won`: the refill token, if it is on this call to ask billing."""
+
+    won: str
+    epoch: Epoch
+    answer: list[Any]
+
+
 class RedisAdmission:
     """The `VersionedAdmission` port over one Redis."""
 
@@ -69,29 +81,65 @@ class RedisAdmission:
         self._prefix = prefix
         self._token = itertools.count()
         self._holder = f"{id(self):x}-{clock.now_ms():x}"  # with a running number: the refill token
+        # Of organizations that are short of credits just now; gone with the last call that stands in it.
+        self._lines: WeakValueDictionary[UUID, asyncio.Semaphore] = WeakValueDictionary()
         self._shields: OrderedDict[UUID, tuple[int, Windows, Window]] = OrderedDict()  # org or key -> until (stopwatch)
 
     async def reserve(self, caller: Principal, route: Route, *, cost: int, is_counted: bool = True) -> Reserved:
         if is_counted:
             self._check_shield(caller)
-        give_up_at = 0
+        tried = await self._try(caller, route, cost, is_counted=is_counted)
+        if isinstance(tried, Reserved):
+            return tried
+        give_up_at = self._clock.stopwatch_ms() + LEASE_WAIT_MS
+        if tried.won:
+            return await self._try_until(give_up_at, caller, route, cost, tried, is_counted=is_counted)
+        # Few of those who wait look again at a time: each grant feeds some of them only, and hundreds of questions for every
+        # grant would make all of them late.
+        line = self._lines.setdefault(caller.org_id, asyncio.Semaphore(LINE_WIDTH))
+        try:
+            async with asyncio.timeout(LEASE_WAIT_MS / 1_000):
+                await line.acquire()
+        except TimeoutError:
+            raise self._no_lease_in_time(caller, tried) from None
+        try:
+            tried = await self._try(caller, route, cost, is_counted=is_counted)  # much may have come since
+            if isinstance(tried, Reserved):
+                return tried
+            return await self._try_until(give_up_at, caller, route, cost, tried, is_counted=is_counted)
+        finally:
+            line.release()
+
+    async def _try_until(
+        self, give_up_at: int, caller: Principal, route: Route, cost: int, need: "_NeedLease", *, is_counted: bool
+    ) -> Reserved:
+        """The winner asks billing, the others wait for it; then everybody looks again, until `give_up_at` (stopwatch)."""
         while True:
-            token = f"{self._holder}-{next(self._token)}"
-            epoch, answer = await self._ask(caller, route, cost, token, is_counted=is_counted)
-            code, won = answer[0], len(answer) > 10 and answer[10]
-            if code == Code.OK:
-                if won:  # low water: refill behind this call
-                    self._refills.begin(caller.org_id, cost=cost, token=token, ref=epoch.name)
-                _PASSED.inc()
-                return _reserved(caller, cost, answer)
-            if code != Code.NEED_LEASE:
-                raise self._refusal(caller, cost, answer)
-            # The winner asks billing, the others wait for it; then everybody looks again.
-            now = self._clock.stopwatch_ms()
-            give_up_at = give_up_at or now + LEASE_WAIT_MS
-            if now >= give_up_at:
-                raise _with_windows(Refusal("UNAVAILABLE", detail="no lease in time"), _windows(caller, answer))
-            await self._fill(caller, cost, token if won else "", epoch, answer, give_up_at - now)
+            left_ms = give_up_at - self._clock.stopwatch_ms()
+            if left_ms <= 0:
+                raise self._no_lease_in_time(caller, need)
+            await self._fill(caller, cost, need, left_ms)
+            tried = await self._try(caller, route, cost, is_counted=is_counted)
+            if isinstance(tried, Reserved):
+                return tried
+            need = tried
+
+    async def _try(self, caller: Principal, route: Route, cost: int, *, is_counted: bool) -> "Reserved | _NeedLease":
+        """Run the script once. Raises what it refuses with."""
+        token = f"{self._holder}-{next(self._token)}"
+        epoch, answer = await self._ask(caller, route, cost, token, is_counted=is_counted)
+        code, won = answer[0], len(answer) > 10 and bool(answer[10])
+        if code == Code.OK:
+            if won:  # low water: refill behind this call
+                self._refills.begin(caller.org_id, cost=cost, token=token, ref=epoch.name)
+            _PASSED.inc()
+            return _reserved(caller, cost, answer)
+        if code != Code.NEED_LEASE:
+            raise self._refusal(caller, cost, answer)
+        return _NeedLease(token if won else "", epoch, answer)
+
+    def _no_lease_in_time(self, caller: Principal, need: "_NeedLease") -> Refusal:
+        return _with_windows(Refusal("UNAVAILABLE", detail="no lease in time"), _windows(caller, need.answer))
 
     async def release(self, reserved: Reserved) -> None:
         if reserved.lease_id is None:
@@ -171,21 +219,20 @@ class RedisAdmission:
         answer = await self._redis.run(_ADMISSION, names, arguments)
         return seen[-1], answer
 
-    async def _fill(
-        self, caller: Principal, cost: int, won: str, epoch: Epoch, answer: list[Any], wait_ms: int
-    ) -> None:
-        """Fetch credits, as the winner with its token `won` or waiting for another. Returns when a look is worth while."""
+    async def _fill(self, caller: Principal, cost: int, need: "_NeedLease", wait_ms: int) -> None:
+        """Fetch credits, as the winner or waiting for another. Returns when a look is worth while."""
         try:
-            if won:
-                await asyncio.shield(self._refills.begin(caller.org_id, cost=cost, token=won, ref=epoch.name))
+            if need.won:
+                refill = self._refills.begin(caller.org_id, cost=cost, token=need.won, ref=need.epoch.name)
+                await asyncio.shield(refill)
             else:
                 await self._refills.wait(caller.org_id, wait_ms=wait_ms)
         except CreditsInUse:
             raise _with_windows(
-                Refusal("UNAVAILABLE", detail="leases hold all credits"), _windows(caller, answer)
+                Refusal("UNAVAILABLE", detail="leases hold all credits"), _windows(caller, need.answer)
             ) from None
         except Refusal as refusal:
-            raise _with_windows(refusal, _windows(caller, answer)) from None
+            raise _with_windows(refusal, _windows(caller, need.answer)) from None
 
     def _refusal(self, caller: Principal, cost: int, answer: list[Any]) -> Exception:
         """What a code other than OK and NEED_LEASE means."""

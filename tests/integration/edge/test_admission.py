@@ -97,7 +97,7 @@ async def avoid_the_turn_of_the_minute() -> None:
         await asyncio.sleep(left_s + 0.05)
 
 
-@pytest.mark.parametrize("slab", [20, 10_000])
+@pytest.mark.parametrize("slab", [7, 20, 10_000])
 @pytest.mark.parametrize("edges", [1, 2])
 async def test_four_hundred_at_once_on_fifty_credits_admit_exactly_fifty(store: Store, slab: int, edges: int) -> None:
     store.billing.slab = slab
