@@ -83,7 +83,8 @@ def remove(folder: Path) -> None:
     shutil.rmtree(data.parent, ignore_errors=True)
 
 
-def _prepare(parent: Path, as_: Disguise) -> None:
+def prepare(parent: Path, as_: Disguise) -> None:
+    """Make the folder above a cluster's data, so that its account can work there. Raises ChildFailedError."""
     if as_.user is None:
         parent.mkdir(parents=True, exist_ok=True)
         return
@@ -98,7 +99,7 @@ async def initialize(programs: Programs, folder: Path, *, env: dict[str, str], l
     """Make the cluster if there is none; the profile's lock must be held. Raises ChildFailedError."""
     as_ = disguise()
     data = data_folder(folder, as_)
-    _prepare(data.parent, as_)
+    prepare(data.parent, as_)
     if (data / "PG_VERSION").exists():
         _forget_dead_postmaster(data)
         return

@@ -12,7 +12,8 @@ import pytest_asyncio
 
 from deploy.local.profile import RUN
 from tests.support.faults.campaign import Campaign, campaign
-from tests.support.faults.faults import FAULTS, Fault
+from tests.support.faults.faults import FAULTS
+from tests.support.faults.world import Fault
 
 # The first test starts three servers and five services, and the last one waits for leases to end.
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(600)]

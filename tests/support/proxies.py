@@ -36,6 +36,10 @@ class TcpProxy:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._server.wait_closed()
 
+    def redirect(self, port: int) -> None:
+        """New connections go to another port."""
+        self._target = (self._target[0], port)
+
     def cut(self) -> None:
         """Reset every connection on both sides."""
         for pair in self._pairs:

@@ -278,27 +278,29 @@ def running_stack(run: Path, **settings: str) -> Iterator[Stack]:
 
 
 @contextlib.asynccontextmanager
-async def a_stack(run: Path, **settings: str) -> AsyncIterator[Stack]:
-    """The same inside a running loop; `settings` (`FANGATE_…`) are what a person would set before `make run`."""
+async def a_stack(run: Path, *, launcher: str = "deploy.local", **settings: str) -> AsyncIterator[Stack]:
+    """The same inside a running loop; `settings` (`FANGATE_…`) are what a person would set before `make run`. `launcher` names
+    the program.
+    """
     for folder in RUN.glob("stack-*"):  # of runs that were killed; their processes died with them
         if not Profile("dev", run=folder).is_held and folder != run:
             shutil.rmtree(folder, ignore_errors=True)
-    command = [sys.executable, "-m", "deploy.local", "--run-dir", str(run), "serve"]
+    command = [sys.executable, "-m", launcher, "--run-dir", str(run), "serve"]
     env = {name: value for name, value in os.environ.items() if not name.startswith("FANGATE_")}
     port, admin_port = ports.pick(2)  # far from those of a system that a person runs here
     env |= {"FANGATE_PORT": str(port), "FANGATE_ADMIN_PORT": str(admin_port), **settings}
     # As our child, it dies with this run, however that ends.
-    launcher = Child.spawn("launcher", command, env=env, log=run / "launcher.log", cwd=ROOT)
+    launching = Child.spawn("launcher", command, env=env, log=run / "launcher.log", cwd=ROOT)
     profile = Profile("dev", run=run)
     try:
         end = time.monotonic() + START_SECONDS_MAX
         while profile.state().get("phase") != "ready":
-            assert launcher.exit_code is None, launcher.tail()
-            assert time.monotonic() < end, launcher.tail()
+            assert launching.exit_code is None, launching.tail()
+            assert time.monotonic() < end, launching.tail()
             await asyncio.sleep(LOOK_SECONDS)
         yield Stack(profile, settings)
     finally:
-        await launcher.stop(signal.SIGTERM, grace_s=START_SECONDS_MAX)
+        await launching.stop(signal.SIGTERM, grace_s=START_SECONDS_MAX)
         left = profile.processes()
         assert left == [], f"still running: {left}"
         shutil.rmtree(run, ignore_errors=True)

@@ -1,7 +1,8 @@
 """The admin port: `/livez`, `/readyz`, `/metrics`, `/debug/tasks`. Never the port that clients see.
 
 Liveness asks only whether the event loop turns: an outage of the database or the broker must not get a process killed.
-Readiness asks what the service registered, and is over as soon as the process drains.
+Readiness asks what the service registered, and is over as soon as the process drains. Metrics ask the same first, so that an
+outage is in them although nobody asks for readiness.
 """
 
 import asyncio
@@ -14,9 +15,12 @@ from aiohttp import web
 from prometheus_client.aiohttp import make_aiohttp_handler
 
 from libs.common.telemetry.log import redact
+from libs.common.telemetry.metrics import Gauge
 
 CHECK_SECONDS: Final = 1.0  # a check that takes longer has failed
 CLOSE_SECONDS: Final = 1.0  # for an answer that is on its way
+
+FAILING: Final = Gauge("fangate_check_failing", "1 while what the process needs does not answer", ["check"])
 
 Check = Callable[[], Awaitable[None]]
 
@@ -32,6 +36,8 @@ class Health:
         """Run all checks at once; answers whether the process is ready, and `ok` or the reason per check."""
         names = list(self.checks)
         results = dict(zip(names, await asyncio.gather(*(_run(self.checks[name]) for name in names)), strict=True))
+        for name, result in results.items():
+            FAILING.labels(name).set(result != "ok")
         return self.state == "running" and all(result == "ok" for result in results.values()), results
 
 
@@ -82,10 +88,16 @@ def _application(health: Health) -> web.Application:
         body = {"ready": ready, "state": health.state, "checks": checks}
         return web.Response(body=orjson.dumps(body), status=200 if ready else 503, content_type="application/json")
 
+    scrape = make_aiohttp_handler()
+
+    async def metrics(request: web.Request) -> web.StreamResponse:
+        await health.look()
+        return await scrape(request)
+
     app = web.Application()
     app.router.add_get("/livez", livez)
     app.router.add_get("/readyz", readyz)
-    app.router.add_get("/metrics", make_aiohttp_handler())
+    app.router.add_get("/metrics", metrics)
     app.router.add_get("/debug/tasks", _tasks)
     return app
 

@@ -110,7 +110,9 @@ async def test_readiness_comes_and_goes_with_its_checks_and_liveness_stays(start
     assert body["checks"]["gate"].startswith("RuntimeError: the gate is shut")
     assert "hunter2" not in body["checks"]["gate"]
     assert (await example.get("/livez"))[0] == 200
+    assert 'fangate_check_failing{check="gate"} 1.0' in (await example.get("/metrics"))[1]
     (tmp_path / "gate").touch()
+    assert 'fangate_check_failing{check="gate"} 0.0' in (await example.get("/metrics"))[1]
     assert (await example.readiness())[0] == 200
     (tmp_path / "gate").unlink()
     assert (await example.readiness())[0] == 503

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import os
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
@@ -11,10 +12,11 @@ from typing import Final
 
 import aiohttp
 
-from tests.support.faults.faults import Fault, Meanwhile, World
+from tests.support.faults import clocks
 from tests.support.faults.load import NO_ANSWER, Load, Tenant
 from tests.support.faults.money import Figures, Money
 from tests.support.faults.servers import fault_servers
+from tests.support.faults.world import Fault, Meanwhile, World
 from tests.support.stack import a_stack
 
 BEFORE_S: Final = 0.7  # load before a fault and after its end
@@ -136,7 +138,10 @@ class Campaign:
 @contextlib.asynccontextmanager
 async def campaign(run: Path, *, rich: int, workers: int, say: Callable[[str], None]) -> AsyncIterator[Campaign]:
     """A fresh system with `rich` organizations with much money and one with little, each with `workers` customers."""
-    async with fault_servers(run) as servers, a_stack(run, **servers.settings()) as stack:
+    folder = run / "clocks"
+    os.environ[clocks.FOLDER] = str(folder)  # for the launcher
+    own = "tests.support.faults.launcher"
+    async with fault_servers(run) as servers, a_stack(run, launcher=own, **servers.settings()) as stack:
         tenants = [
             Tenant(await stack.an_organization(plan="enterprise"), granted=RICH_CREDITS, is_scarce=False)
             for _ in range(rich)
@@ -146,7 +151,7 @@ async def campaign(run: Path, *, rich: int, workers: int, say: Callable[[str], N
         load = Load(stack, tenants, workers=workers)
         working = asyncio.create_task(load.run())
         try:
-            world = World(stack, servers, lambda: _answers(tenants))
+            world = World(stack, servers, folder, lambda: _answers(tenants))
             yield Campaign(world, tenants, load, Money(stack, tenants), say)
         finally:
             working.cancel()

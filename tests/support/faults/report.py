@@ -3,11 +3,15 @@
 import statistics
 from collections import Counter, defaultdict
 from dataclasses import asdict
+from pathlib import Path
+from typing import Final
 
 from tests.support.faults.campaign import Campaign, Outcome
 from tests.support.faults.money import Figures
 
-_MEANING = {
+BEGIN: Final = "<!-- begin: written by make faults -->"
+END: Final = "<!-- end -->"
+_MEANING: Final = {
     "lost": "credits of calls answered 2xx that the ledger does not hold",
     "double": "credits debited beyond what was answered 2xx or not answered at all",
     "overspent": "credits used beyond what an organization was granted",
@@ -27,17 +31,10 @@ def total(campaign: Campaign, *, leaked: int) -> Figures:
 
 
 def markdown(campaign: Campaign, figures: Figures, *, seconds: float, quiet_s: float, waived: int, seed: int) -> str:
-    """`docs/reliability.md`."""
+    """The figures of a run."""
     seen, money = campaign.money.seen, campaign.money
     organizations = len(campaign.tenants)
     lines = [
-        "# Reliability",
-        "",
-        "Written by `make faults`; not edited by hand. One whole system (every service, PostgreSQL, Redis, RabbitMQ behind a proxy that",
-        "breaks connections, the sandbox platform) serves customers while it is broken, fault after fault. After each one it must heal by",
-        "itself; then the calls stop for a moment and three books are compared: what customers were answered, what the ledger holds, what",
-        "the platform counted.",
-        "",
         f"**{len(campaign.outcomes)} faults, {seen.calls:,} calls**, {organizations} organizations, {seconds / 60:.0f} minutes, seed {seed}.",
         "",
         "| must be 0 | measured | what it counts |",
@@ -60,14 +57,21 @@ def markdown(campaign: Campaign, figures: Figures, *, seconds: float, quiet_s: f
         "|---|---|---|---|---|",
         *_rows(campaign.outcomes),
         "",
-        "Healed: from the end of the fault until every service was ready and customers were answered 200. Faults that must be visible",
-        "(Redis away, broker blocked, wire cut, queue full, duplicates) count only when their metric moved.",
-        "",
-        "What one machine cannot show: a RabbitMQ cluster losing its leader, a replica of Redis or PostgreSQL promoted, power loss, clocks",
-        "that step under running services (the ledger's and the windows' own tests move their clocks instead).",
-        "",
+        "Healed: from the end of the fault until every service was ready and customers were answered 200.",
     ]
     return "\n".join(lines)
+
+
+def put_into(page: Path, text: str) -> None:
+    """Replace what stands between the marks of `page`, or write it as a page of its own if there is none."""
+    if not page.exists():
+        page.write_text(f"{text}\n", encoding="utf-8")
+        return
+    before, begin, rest = page.read_text(encoding="utf-8").partition(BEGIN)
+    _, end, after = rest.partition(END)
+    assert begin, f"{page}: no mark {BEGIN}"
+    assert end, f"{page}: no mark {END}"
+    page.write_text(f"{before}{begin}\n{text}\n{end}{after}", encoding="utf-8")
 
 
 def _rows(outcomes: list[Outcome]) -> list[str]:

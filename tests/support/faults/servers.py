@@ -1,75 +1,40 @@
-"""The three servers of a system that is to be broken: ours to crash, pause and start again on their ports and data, the
-broker behind a proxy that breaks connections.
+"""The three servers of a system that is to be broken: ours to crash, pause and start again on their ports and data, each
+behind a proxy that breaks connections.
 """
 
 import contextlib
-import os
 import shutil
-import signal
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from deploy.local import ports, postgres
-from deploy.local.children import Child
 from deploy.local.profile import Profile
-from deploy.local.programs import find_programs
-from deploy.local.readiness import until_ready
+from tests.support.faults.own_postgres import OwnPostgres
 from tests.support.own_broker import OwnBroker
 from tests.support.proxies import TcpProxy
 from tests.support.servers import OwnRedis
 
 
-class OwnPostgres:
-    """A durable cluster of its own."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder, self._log = folder / "postgres", folder / "postgres.log"
-        (self._port,) = ports.pick(1)
-        self._env = {"PATH": os.environ.get("PATH", os.defpath), "HOME": str(folder), "LC_ALL": "C.UTF-8", "TZ": "UTC"}
-        self._child: Child | None = None
-
-    @property
-    def dsn(self) -> str:
-        return postgres.admin_dsn(self._port)
-
-    async def start(self) -> None:
-        """Start it on the data it has (recovering them after a crash), or on new ones."""
-        programs = find_programs()
-        await postgres.initialize(programs, self._folder, env=self._env, log=self._log)
-        child = postgres.spawn(programs, self._folder, self._port, env=self._env, log=self._log, is_durable=True)
-        self._child = child
-        await until_ready(child, lambda: postgres.check(self._port, self._folder))
-
-    async def crash(self) -> None:
-        """`pg_ctl stop -m immediate`: no checkpoint, no good-bye."""
-        assert self._child is not None
-        await self._child.stop(signal.SIGQUIT, grace_s=10)
-
-    async def remove(self) -> None:
-        if self._child is not None:
-            await self._child.stop(signal.SIGINT, grace_s=10)
-        postgres.remove(self._folder)
-
-
 @dataclass(frozen=True, slots=True)
 class FaultServers:
-    """Running servers, and the wire to the broker."""
+    """Running servers, and the wires to them."""
 
     postgres: OwnPostgres
     redis: OwnRedis
     broker: OwnBroker
-    wire: TcpProxy
+    postgres_wire: TcpProxy
+    redis_wire: TcpProxy
+    broker_wire: TcpProxy
 
     def settings(self) -> dict[str, str]:
-        """What makes the launcher use them; services reach the broker by the wire only."""
-        direct = self.broker.management_url
+        """What makes the launcher use them; services reach them by the wires only."""
         return {
-            "FANGATE_POSTGRES_DSN": self.postgres.dsn,
-            "FANGATE_REDIS_URL": self.redis.url,
-            "FANGATE_AMQP_URL": self.broker.url("admin", port=self.wire.port),
-            "FANGATE_MANAGEMENT_URL": direct,
+            "FANGATE_POSTGRES_DSN": postgres.admin_dsn(self.postgres_wire.port),
+            "FANGATE_REDIS_URL": f"redis://127.0.0.1:{self.redis_wire.port}/0",
+            "FANGATE_AMQP_URL": self.broker.url("admin", port=self.broker_wire.port),
+            "FANGATE_MANAGEMENT_URL": self.broker.management_url,
         }
 
     def without_wire(self, amqp_url: str, *, user: str = "") -> str:
@@ -91,7 +56,6 @@ async def fault_servers(run: Path) -> AsyncIterator[FaultServers]:
     (redis_port,) = ports.pick(1)
     own_postgres, own_redis = OwnPostgres(profile.folder), OwnRedis(profile.folder / "redis", redis_port)
     broker = OwnBroker(profile.folder)
-    wire = TcpProxy("127.0.0.1", broker.amqp_port)
     async with contextlib.AsyncExitStack() as ends:
         profile.open()
         ends.callback(profile.close)
@@ -101,6 +65,8 @@ async def fault_servers(run: Path) -> AsyncIterator[FaultServers]:
         await own_redis.start()
         ends.push_async_callback(broker.stop)
         await broker.start()
-        await wire.start()
-        ends.push_async_callback(wire.close)
-        yield FaultServers(own_postgres, own_redis, broker, wire)
+        wires = [TcpProxy("127.0.0.1", port) for port in (own_postgres.port, redis_port, broker.amqp_port)]
+        for wire in wires:
+            await wire.start()
+            ends.push_async_callback(wire.close)
+        yield FaultServers(own_postgres, own_redis, broker, *wires)
