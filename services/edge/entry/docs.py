@@ -32,7 +32,7 @@ class DocsPages:
     def __init__(self, surfaces: Sequence[Surface]) -> None:
         """The first surface's errors are also ours."""
         documents = {surface: document(surface) for surface in surfaces}
-        pages = {page_path(surface): reference(surface, whole) for surface, whole in documents.items()}
+        pages = {page_path(surface): reference(surface, whole, surfaces) for surface, whole in documents.items()}
         pages[page_path()] = overview(documents)
         self._pages = {path: Published(page, _HTML, _HEADERS) for path, page in pages.items()}
         self._pages[STYLE_PATH] = Published(STYLE, "text/css; charset=utf-8", _HEADERS)

@@ -6,7 +6,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from html import escape
 from typing import Any, Final
 
-from services.edge.entry.surface import DOCUMENT_ROUTE, Schema, Surface
+from services.edge.entry.openapi.words import ABOUT
+from services.edge.entry.surface import Schema, Surface
 
 _ROOT: Final = "/docs"
 STYLE_PATH: Final = f"{_ROOT}/style.css"
@@ -70,17 +71,16 @@ def overview(documents: Mapping[Surface, Document]) -> bytes:
         f'(<a href="{surface.prefix}/openapi.json">OpenAPI 3.1</a>)</li>'
         for surface in documents
     )
-    about = _prose(next(iter(documents.values()))["info"]["description"])
     body = (
-        f"<ul>{surfaces}</ul>\n<h2>A first call</h2>\n<pre>{escape(_FIRST_CALL)}</pre>\n<h2>How it works</h2>\n{about}\n"
+        f"<ul>{surfaces}</ul>\n<h2>A first call</h2>\n<pre>{escape(_FIRST_CALL)}</pre>\n<h2>How it works</h2>\n{_prose(ABOUT)}\n"
         "<h2>All routes</h2>\n<table><thead><tr><th>Route</th><th>What it does</th><th>Permission</th><th>Price</th></tr></thead>\n"
         f"<tbody>{table}</tbody></table>"
     )
     return _page("Fangate API", body, documents)
 
 
-def reference(surface: Surface, document: Document) -> bytes:
-    """Everything about one surface."""
+def reference(surface: Surface, document: Document, surfaces: Iterable[Surface] = ()) -> bytes:
+    """Everything about one surface, and the way to all `surfaces`."""
     by_tag: dict[str, list[str]] = {tag["name"]: [] for tag in document["tags"]}
     for path, method, said in _operations(document):
         by_tag[said["tags"][0]].append(_section(surface, document, path, method, said))
@@ -88,7 +88,8 @@ def reference(surface: Surface, document: Document) -> bytes:
     for tag in document["tags"]:
         heading = escape(tag["name"].replace("-", " "))
         body.append(f"<h2>{heading}</h2>\n<p>{escape(tag['description'])}</p>\n" + "\n".join(by_tag[tag["name"]]))
-    return _page(f"Surface {surface.name}", "\n".join(body), (surface,))
+    body.append(_errors(document))
+    return _page(f"Surface {surface.name}", "\n".join(body), surfaces)
 
 
 def _operations(document: Document) -> Iterator[tuple[str, str, Schema]]:
@@ -117,7 +118,7 @@ def _price(said: Schema) -> str:
 def _section(surface: Surface, document: Document, path: str, method: str, said: Schema) -> str:
     facts = [f"Permission: {_permission(said)}", f"Price: {_price(said)}"]
     if "x-retry" in said:
-        facts.append(f"Repeatable: {escape(said['x-retry'])}")
+        facts.append(f"Retry class: {escape(said['x-retry'])}")
     if "x-scopes" in said:
         facts.append("Scopes: " + ", ".join(f"<code>{escape(scope)}</code>" for scope in said["x-scopes"]))
     listed = "".join(f"<li>{fact}</li>" for fact in facts)
@@ -125,7 +126,7 @@ def _section(surface: Surface, document: Document, path: str, method: str, said:
         (
             f'<section id="{said["operationId"]}">',
             f'<h3><span class="method">{method}</span> <code>{escape(path)}</code></h3>',
-            f'<p><strong>{escape(said["summary"])}.</strong></p>\n<ul class="facts">{listed}</ul>',
+            f'<p><strong>{escape(said["summary"])}</strong></p>\n<ul class="facts">{listed}</ul>',
             _prose("\n\n".join(said["description"].split("\n\n")[1:])),
             _parameters(document, said),
             _body(document, said),
@@ -176,17 +177,32 @@ def _body(document: Document, said: Schema) -> str:
 
 
 def _answers(document: Document, said: Schema) -> str:
-    rows = []
-    schemas = []
+    rows, schemas = [], []
     for status, response in said["responses"].items():
         whole = _resolved(document, response)
-        rows.append(f"<tr><td>{status}</td><td>{_prose(whole['description'])}</td></tr>")
-        content = whole.get("content", {}).get("application/json")
-        if content and status.startswith("2") and said["operationId"] != DOCUMENT_ROUTE:
-            schemas.append(escape(json.dumps(_inlined(document, content["schema"]), indent=2)))
-    table = f"<table><thead><tr><th>Status</th><th>Meaning</th></tr></thead><tbody>{''.join(rows)}</tbody></table>"
-    shown = "".join(f"<pre>{schema}</pre>" for schema in schemas)
-    return f"<details><summary>Answers</summary>{table}{shown}</details>"
+        codes = _codes(whole)
+        meaning = ", ".join(f"<code>{code}</code>" for code in codes) if codes else _spans(whole["description"])
+        rows.append(f"<tr><td>{status}</td><td>{meaning}</td></tr>")
+        data = whole.get("content", {}).get("application/json", {}).get("schema", {}).get("properties", {}).get("data")
+        if data and not codes:
+            schemas.append(f"<pre>data: {escape(json.dumps(_inlined(document, data), indent=2))}</pre>")
+    table = f"<table><thead><tr><th>Status</th><th>Codes</th></tr></thead><tbody>{''.join(rows)}</tbody></table>"
+    return f"<details><summary>Answers</summary>{table}{''.join(schemas)}</details>"
+
+
+def _codes(response: Schema) -> list[str]:
+    """The codes of an error; none of anything else."""
+    return list(response.get("headers", {}).get("X-Error-Code", {}).get("schema", {}).get("enum", []))
+
+
+def _errors(document: Document) -> str:
+    """Every code once, with what it says."""
+    texts: dict[str, str] = {}
+    for response in document["components"]["responses"].values():
+        lines = response["description"].split("\n")
+        texts |= dict(zip(_codes(response), (line.partition(": ")[2] for line in lines), strict=False))
+    rows = "".join(f"<tr><td><code>{code}</code></td><td>{_spans(texts[code])}</td></tr>" for code in sorted(texts))
+    return f"<h2>Codes</h2>\n<table><thead><tr><th>Code</th><th>Says</th></tr></thead><tbody>{rows}</tbody></table>"
 
 
 def _curl(surface: Surface, path: str, method: str, said: Schema) -> str:
