@@ -7,7 +7,7 @@ host or URL is ever a label: those figures come from the ledger.
 import asyncio
 from typing import Final
 
-from prometheus_client import Counter, Gauge, Histogram
+from libs.common.telemetry.instruments import Counter, Gauge, Histogram
 
 LATENCY_BUCKETS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)  # seconds
 OVERHEAD_BUCKETS: Final = (0.00025, 0.0005, 0.001, 0.002, 0.003, 0.005, 0.0075, 0.01, 0.015, 0.025, 0.05)  # seconds
