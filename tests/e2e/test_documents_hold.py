@@ -70,7 +70,7 @@ def for_themselves(spare: dict[str, list[str]]) -> dict[str, Values]:
 
 
 @pytest.mark.parametrize("surface", SURFACES, ids=lambda surface: surface.name)
-async def test_R67_every_answer_is_as_the_document_says(stack: Stack, tmp_path: Path, surface: Any) -> None:
+async def test_R067_every_answer_is_as_the_document_says(stack: Stack, tmp_path: Path, surface: Any) -> None:
     # given an organization that no limit stops
     organization = await stack.an_organization(credits=10_000_000, per_minute=10_000_000)
     document = json.loads((DOCUMENTS / f"{surface.name}.json").read_text(encoding="utf-8"))
