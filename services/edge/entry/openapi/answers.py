@@ -53,7 +53,12 @@ def _of_a_model(route: Route) -> bool:
 
 
 def _asks_a_platform(route: Route) -> bool:
-    return _call(route) or (isinstance(route, OwnRoute) and route.deadline_ms > DEADLINE_MS)
+    is_slow = isinstance(route, OwnRoute) and route.export is None and route.deadline_ms > DEADLINE_MS
+    return _call(route) or is_slow
+
+
+def _needs_a_subscription(route: Route) -> bool:
+    return _call(route) or route.name == "subscription_update"  # there must be one to change
 
 
 def _asks_a_service(route: Route) -> bool:
@@ -68,8 +73,8 @@ APPLIES: Final[Mapping[str, Applies]] = {
     "UPSTREAM_REJECTED": _call,
     "NO_API_KEY": _keyed,
     "INVALID_API_KEY": _keyed,
-    "NO_SUBSCRIPTION": _call,
-    "SUBSCRIPTION_PAST_DUE": _call,
+    "NO_SUBSCRIPTION": _needs_a_subscription,
+    "SUBSCRIPTION_PAST_DUE": _needs_a_subscription,
     "INSUFFICIENT_CREDITS": lambda route: route.cost_credits > 0,
     "PERMISSION_DENIED": _keyed,
     "SCOPE_MISSING": _call,
