@@ -3,6 +3,7 @@
 import asyncio
 import dataclasses
 import itertools
+import time
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 
@@ -24,7 +25,7 @@ from services.edge.store.refills import Refills
 from tests.support.edge import BillingDouble, a_principal, a_route
 from tests.support.servers import OwnRedis
 
-PATIENT_S = 2.0  # these tests are about exactness: a busy machine must not look like an outage
+STALL_MS = 75  # half of what a request to Redis may take: a machine that stands still so long may look like an outage
 
 
 @dataclasses.dataclass
@@ -44,7 +45,7 @@ class Store:
 
     async def twin(self) -> RedisAdmission:
         """Another edge process on the same Redis, warm as after its start."""
-        redis = Redis.create(self.url, size_max=8, timeout_s=PATIENT_S)
+        redis = Redis.create(self.url, size_max=8)
         await asyncio.gather(*(redis.ping() for _ in range(8)))
         self.others.append(redis)
         return RedisAdmission(redis, Refills(redis, self.billing), SystemClock())
@@ -57,7 +58,7 @@ class Store:
 
 
 async def a_store(url: str) -> Store:
-    redis = Redis.create(url, size_max=8, timeout_s=PATIENT_S)
+    redis = Redis.create(url, size_max=8)
     await asyncio.gather(*(redis.ping() for _ in range(8)))
     billing = BillingDouble(redis=redis)
     return Store(redis, billing, RedisAdmission(redis, Refills(redis, billing), SystemClock()), url=url)
@@ -91,6 +92,23 @@ def posted(store: Store, caller: Principal, reserved: Reserved) -> None:
     store.billing.post(UsageRecorded(records=(record,)))
 
 
+async def longest_stall_ms(work: Awaitable[None]) -> float:
+    """Do `work`; for how long the event loop stood still at worst meanwhile."""
+    longest_s = 0.0
+
+    async def look() -> None:
+        nonlocal longest_s
+        while True:
+            before = time.monotonic()
+            await asyncio.sleep(0.001)
+            longest_s = max(longest_s, time.monotonic() - before)
+
+    looking = asyncio.create_task(look())
+    await work
+    looking.cancel()
+    return longest_s * 1_000
+
+
 async def avoid_the_turn_of_the_minute() -> None:
     left_s = (MINUTE_MS - SystemClock().now_ms() % MINUTE_MS) / 1_000
     if left_s < 4:
@@ -103,9 +121,23 @@ async def test_four_hundred_at_once_on_fifty_credits_admit_exactly_fifty(store: 
     store.billing.slab = slab
     caller = await store.organization(50)
     admissions = [store.admission, *[await store.twin() for _ in range(edges - 1)]]
-    outcomes = await asyncio.gather(*(attempt(admissions[n % edges], caller) for n in range(400)))
+    outcomes: list[Reserved | str] = []
+
+    async def call(admission: RedisAdmission) -> None:
+        try:
+            outcomes.append(await attempt(admission, caller))
+        except AdmissionAway:
+            outcomes.append("AWAY")
+
+    async def all_at_once() -> None:
+        await asyncio.gather(*(call(admissions[n % edges]) for n in range(400)))
+
+    stall_ms = await longest_stall_ms(all_at_once())
     admitted = [one for one in outcomes if isinstance(one, Reserved)]
     refused = Counter(one for one in outcomes if isinstance(one, str))
+    assert len(admitted) <= 50, "never more, whatever stalls"
+    if refused["AWAY"] and stall_ms > STALL_MS:
+        pytest.skip(f"the machine stood still for {stall_ms:.0f} ms, so that Redis seemed away: exactness is not shown")
     assert (len(admitted), refused) == (50, Counter({"UNAVAILABLE": 350})), "credits in flight are a 503, never a 402"
     assert store.billing.running_max == 1, "one question to billing at a time, over all edges"
     for reserved in admitted:
