@@ -59,7 +59,11 @@ class Campaign:
         self.world.meanwhile = Counter()
         self.load.resume()
         await asyncio.sleep(BEFORE_S)
-        is_shown = await self._run_and_watch(fault)
+        improper: list[str] = []
+        try:
+            is_shown = await self._run_and_watch(fault)
+        except Exception as exc:  # the run goes on: whether what it left behind heals is worth knowing
+            is_shown, improper = False, [f"the fault itself failed: {exc!r}"]
         ended = time.monotonic()
         await self._until_it_serves()
         heal_s = time.monotonic() - ended
@@ -69,7 +73,7 @@ class Campaign:
         figures.add(await self.money.check())
         if verify:
             figures.drift += await self.money.drift()
-        improper = [*self._improper_meanwhile(fault), *self.money.seen.improper[:3]]
+        improper += [*self._improper_meanwhile(fault), *self.money.seen.improper[:3]]
         self.money.seen.improper.clear()
         if self.money.seen.statuses[NO_ANSWER] > unanswered and not fault.loses_answers:
             improper.append("calls without an answer")

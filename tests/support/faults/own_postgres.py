@@ -83,7 +83,7 @@ class OwnPostgres:
         as_ = postgres.disguise()
         data = postgres.data_folder(folder, as_)
         postgres.prepare(data.parent, as_)
-        program = Path(find_programs().postgres).with_name("pg_basebackup")
+        program = find_programs().postgres.resolve().with_name("pg_basebackup")
         copy = [*as_.before, program, "-D", data, "-d", f"{self.dsn}?application_name=replica", "-R", "-X", "stream"]
         child = Child.spawn(
             "pg_basebackup", [*copy, "-c", "fast", "--no-sync"], env=self._env, log=self._log, cwd=data.parent, user=as_.user
