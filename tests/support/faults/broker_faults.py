@@ -1,6 +1,7 @@
 """What is done to the broker, to the wire to it, and to the messages in it."""
 
 import asyncio
+from collections.abc import Awaitable
 from typing import Any, Final
 
 import aio_pika
@@ -67,11 +68,18 @@ def full_queue(name: str, queues: tuple[str, ...], *, of: str, shows: tuple[str,
         await management.import_definitions({"policies": small})
         try:
             await world.stack.kill(of)
-            await asyncio.sleep(2.0)
+            # All customers may be waiting for answers by now: others come, some of whom find the queue full.
+            await asyncio.gather(*(_later(number * 0.1, world.burst(4)) for number in range(8)))
+            await asyncio.sleep(1.0)
         finally:
             await management.import_definitions({"policies": policies})
 
     return Fault(name, run, shows=shows, is_short=True)
+
+
+async def _later(seconds: float, work: Awaitable[None]) -> None:
+    await asyncio.sleep(seconds)
+    await work
 
 
 async def repeated_usage(world: World) -> None:

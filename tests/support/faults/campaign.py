@@ -155,7 +155,7 @@ async def campaign(run: Path, *, rich: int, workers: int, say: Callable[[str], N
         load = Load(stack, tenants, workers=workers)
         working = asyncio.create_task(load.run())
         try:
-            world = World(stack, servers, folder, lambda: _answers(tenants))
+            world = World(stack, servers, folder, lambda: _answers(tenants), load.burst)
             yield Campaign(world, tenants, load, Money(stack, tenants), say)
         finally:
             working.cancel()

@@ -26,6 +26,7 @@ class World:
     servers: FaultServers
     clocks: Path  # where the services' clocks are set
     answers: Callable[[], Counter[int]]
+    burst: Callable[[int], Awaitable[None]]  # so many calls more at once
     meanwhile: Counter[int] = field(default_factory=Counter)
 
     @property
