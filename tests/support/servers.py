@@ -19,7 +19,7 @@ from urllib.parse import urlsplit, urlunsplit
 import asyncpg
 import redis.asyncio
 
-from deploy.local import redis_server
+from deploy.local import ports, redis_server
 from deploy.local.children import Child
 from deploy.local.given import GivenServers, given_endpoints
 from deploy.local.management import Management
@@ -84,20 +84,20 @@ class OwnRedis:
     """A Redis of one test's own, to be flushed, stopped and killed at will."""
 
     def __init__(self, folder: Path, port: int) -> None:
-        self._folder, self._port = folder, port
+        self._folder, self.port = folder, port
         self._child: Child | None = None
 
     @property
     def url(self) -> str:
-        return f"redis://127.0.0.1:{self._port}/0"
+        return f"redis://127.0.0.1:{self.port}/0"
 
     async def start(self) -> None:
         """Start it, empty, on the port it has had from the beginning."""
         env = {"PATH": os.environ.get("PATH", os.defpath), "HOME": str(self._folder)}
         log = self._folder / "redis.log"
-        child = redis_server.spawn(find_programs(), self._folder, self._port, env=env, log=log)
+        child = redis_server.spawn(find_programs(), self._folder, self.port, env=env, log=log)
         self._child = child
-        await until_ready(child, lambda: redis_server.check(self._port, child.pid))
+        await until_ready(child, lambda: redis_server.check(self.port, child.pid))
 
     async def stop(self) -> None:
         """An orderly end."""
@@ -111,6 +111,24 @@ class OwnRedis:
         """Kill it and start it again, empty and with a new run id."""
         await self.kill()
         await self.start()
+
+    async def promote_replica(self, *, behind_s: float) -> None:
+        """A replica that has heard nothing for `behind_s` takes over, and the primary dies. `port` is its from then on."""
+        (port,) = ports.pick(1)
+        replica = OwnRedis(self._folder.with_name(f"{self._folder.name}-{port}"), port)
+        await replica.start()
+        client = redis.asyncio.Redis.from_url(replica.url)
+        try:
+            await client.replicaof("127.0.0.1", str(self.port))
+            async with asyncio.timeout(10):
+                while (await client.info("replication"))["master_link_status"] != "up":
+                    await asyncio.sleep(0.05)
+            await client.replicaof("NO", "ONE")
+        finally:
+            await client.aclose()
+        await asyncio.sleep(behind_s)
+        await self.kill()
+        self._folder, self.port, self._child = replica._folder, port, replica._child
 
     async def pause(self) -> None:
         """Stop answering without closing anything, until `resume`."""

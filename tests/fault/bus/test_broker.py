@@ -14,9 +14,11 @@ from libs.common.contracts import sessions
 from libs.common.contracts.envelope import Context, Message
 from libs.common.contracts.wire import COMMANDS, encode
 from libs.common.errors import DeadlinePassed, Refused, Unconfirmed
+from tests.fault.bus.conftest import Connect
 from tests.fault.bus.test_connections import USABLE_AGAIN_S, call, seconds_until_usable, serve
 from tests.support.bus import ORG, RabbitWorld, a_balance_question, a_connect, a_parcel, a_voided, eventually, in_ms
 from tests.support.own_broker import OwnBroker
+from tests.support.proxies import TcpProxy
 from tests.support.servers import TestBroker
 
 
@@ -185,6 +187,30 @@ async def test_a_queue_that_is_deleted_and_made_again_at_once_is_consumed_again(
     await admin.close()
     await edge.close()
     await server.close()
+
+
+async def test_a_missing_queue_costs_its_own_consumer_only(
+    broker: TestBroker, connect: Connect, proxy: TcpProxy
+) -> None:
+    # given a service with two queues, one of which is deleted
+    done: list[uuid.UUID] = []
+
+    async def handle(_: Message, context: Context) -> None:
+        done.append(context.message_id)
+
+    server, edge = await connect("sessions"), await connect("edge", direct=True)
+    await serve(server)
+    await server.start([jobs("sessions.jobs", prefetch=8, workers=2).on(sessions.ConnectModel, handle)])
+    await _delete_queue(broker, "sessions.jobs")
+    # when it has to connect again
+    proxy.cut()
+    # then the other one is served
+    assert await seconds_until_usable(edge) < USABLE_AGAIN_S
+    # and the first one as soon as it is there
+    await broker.management.import_definitions(definitions(broker.vhost))
+    sent = encode(a_connect())
+    await server.publisher.publish(sent)
+    await eventually(lambda: done == [sent.message_id], timeout_s=2.0)
 
 
 async def test_a_message_that_kills_its_worker_again_and_again_ends_up_dead(broker: TestBroker) -> None:

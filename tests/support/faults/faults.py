@@ -91,6 +91,15 @@ async def redis_half_open(world: World) -> None:
     await asyncio.sleep(1.0)
 
 
+async def redis_replica_promoted(world: World) -> None:
+    """A replica that is a second behind takes over: it knows credits that were spent since."""
+    servers = world.servers
+    await servers.redis.promote_replica(behind_s=1.0)
+    servers.redis_wire.redirect(servers.redis.port)
+    servers.redis_wire.cut()
+    await asyncio.sleep(1.0)
+
+
 def redis_away(seconds: float, *, is_short: bool = False, is_long: bool = False) -> Fault:
     async def run(world: World) -> None:
         await world.servers.redis.kill()
@@ -146,6 +155,7 @@ FAULTS: tuple[Fault, ...] = (
     Fault("Redis: SIGSTOP 4 s", redis_paused, Meanwhile.SERVED, shows=WITHOUT_REDIS),
     Fault("Redis: connections cut", redis_cut, shows=REDIS_RECONNECTED, is_short=True),
     Fault("Redis: half-open", redis_half_open, shows=REDIS_RECONNECTED),
+    Fault("Redis: stale replica promoted", redis_replica_promoted, shows=REDIS_RECONNECTED),
     Fault("Redis: SCRIPT FLUSH", scripts_flushed),
     *BROKER_FAULTS,
     *POSTGRES_FAULTS,
