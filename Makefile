@@ -5,7 +5,7 @@ BIN := .venv/bin
 PYTEST := $(BIN)/python -m pytest -q
 
 .DEFAULT_GOAL := help
-.PHONY: help setup bootstrap run up down status demo test unit integration contract e2e fault year faults bench \
+.PHONY: help setup bootstrap tools run up down status demo test unit integration contract e2e fault year faults bench \
         lint types imports deps topology asyncapi openapi fuzz
 .NOTPARALLEL:
 
@@ -33,7 +33,10 @@ status: setup ## what runs, and whether it is ready
 demo: setup ## one paid call on the running system
 	@$(BIN)/python -m deploy.local demo
 
-test: setup bootstrap lint types imports deps ## lint, types and every test, on private servers: all that CI runs
+tools: setup ## install what only tests use: curl, Chromium, libfaketime
+	@$(PYTHON) -m deploy.local.bootstrap tools
+
+test: setup bootstrap tools lint types imports deps ## lint, types and every test, on private servers: all that CI runs
 	@$(PYTEST) tests
 
 unit: setup ## tests of rules and use cases: no sockets, no servers

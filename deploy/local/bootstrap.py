@@ -1,4 +1,4 @@
-"""What a fresh machine needs before anything else runs: `python3 -m deploy.local.bootstrap venv|servers`.
+"""What a fresh machine needs before anything else runs: `python3 -m deploy.local.bootstrap venv|servers|tools`.
 
 Standard library only: it makes the virtual environment that everything else runs in. Where it may not install, it prints
 the one line that says what an administrator has to do, and exits with 2. It asks nothing and starts no system service.
@@ -46,9 +46,9 @@ class CannotInstallError(Exception):
 
 def main(argv: Sequence[str]) -> int:
     """Exit status 0 when all is there, 2 with one line when it is not."""
-    steps = {"venv": make_venv, "servers": install_servers}
+    steps = {"venv": make_venv, "servers": install_servers, "tools": install_test_tools}
     if len(argv) != 1 or argv[0] not in steps:
-        print("usage: python3 -m deploy.local.bootstrap venv|servers", file=sys.stderr)
+        print("usage: python3 -m deploy.local.bootstrap venv|servers|tools", file=sys.stderr)
         return 2
     try:
         steps[argv[0]]()
@@ -101,6 +101,17 @@ def install_servers() -> None:
             find_programs()
         except MissingProgramsError as still:
             raise CannotInstallError(str(still)) from None
+
+
+def install_test_tools() -> None:
+    """What only tests use. Where it cannot be installed those tests are skipped, and say so: that is no reason to stop."""
+    from deploy.local.programs import missing_test_tools
+
+    for package in missing_test_tools():
+        try:
+            install([package])
+        except CannotInstallError as exc:
+            print(f"some tests will be skipped: {exc}", file=sys.stderr)
 
 
 def install(packages: list[str]) -> None:

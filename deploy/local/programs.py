@@ -27,6 +27,12 @@ _PACKAGE: Final = {
     "rabbitmq-server": "rabbitmq-server",
     "epmd": "rabbitmq-server",
 }
+# What tests use besides the servers: package -> one of these files, or programs in PATH, is enough.
+_TEST_TOOLS: Final = {
+    "curl": ("curl",),
+    "chromium": ("chromium", "chromium-browser", "google-chrome"),
+    "libfaketime": ("/usr/lib/*/faketime/libfaketimeMT.so.1",),
+}
 _BREW: Final = {"postgresql": "postgresql@16", "redis-server": "redis", "rabbitmq-server": "rabbitmq"}
 # Debian's /usr/sbin/rabbitmq-server is a wrapper that insists on its own user; the script behind it does not.
 _NOT_FROM_PATH: Final = frozenset({"rabbitmq-server"})
@@ -58,6 +64,15 @@ def find_programs() -> Programs:
     if missing:
         raise MissingProgramsError(missing)
     return Programs(**{name.replace("-", "_"): path for name, path in found.items() if path is not None})
+
+
+def missing_test_tools() -> list[str]:
+    """Packages whose tests would be skipped here."""
+    return sorted(package for package, names in _TEST_TOOLS.items() if not any(_is_there(name) for name in names))
+
+
+def _is_there(name: str) -> bool:
+    return any(Path("/").glob(name[1:])) if name.startswith("/") else shutil.which(name) is not None
 
 
 def install_command(packages: list[str]) -> str:
