@@ -17,11 +17,11 @@ from typing import Final
 from deploy.local.profile import ROOT, RUN
 from tests.support.faults.campaign import Campaign, campaign
 from tests.support.faults.faults import FAULTS
-from tests.support.faults.report import markdown, put_into, total
+from tests.support.faults.report import earlier, keep, markdown, put_into, taken
 from tests.support.faults.world import Fault
 
 VERIFY_EACH: Final = 10  # faults: `verify` reads the whole ledger
-FEED_EACH, FEED_CREDITS = 3, 150
+FEED_EACH, FEED_CREDITS = 6, 300
 RICH, WORKERS = 3, 4
 
 
@@ -32,6 +32,12 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("--calls", type=int, default=100_000, help="at least")
     parser.add_argument("--seed", type=int, default=int(time.time()), help="of the order of faults")
     parser.add_argument("--only", default="", help="faults whose name matches this expression")
+    parser.add_argument(
+        "--minutes", type=float, default=float("inf"), help="at most, for this take; the table says what there is"
+    )
+    parser.add_argument(
+        "--takes", type=Path, help="a folder of takes: goes on after those in it, and keeps this one there"
+    )
     parser.add_argument("--write", type=Path, default=ROOT / "docs" / "reliability.md", help="the table")
     options = parser.parse_args(argv)
     return asyncio.run(_run(options))
@@ -39,27 +45,28 @@ def main(argv: Sequence[str]) -> int:
 
 async def _run(options: argparse.Namespace) -> int:
     started = time.monotonic()
-    run = RUN / f"faults-{os.getpid()}"
-    async with campaign(run, rich=RICH, workers=WORKERS, say=_say) as driver:
-        for fault in _order(_chosen(driver, options.only), random.Random(options.seed)):
+    takes = earlier(options.takes) if options.takes else []
+    async with campaign(RUN / f"faults-{os.getpid()}", rich=RICH, workers=WORKERS, say=_say) as driver:
+        done = {outcome.fault for take in takes for outcome in take.outcomes}
+        for fault in _order(_chosen(driver, options.only), random.Random(options.seed), done):
             count = len(driver.outcomes)
             await driver.strike(fault, verify=count % VERIFY_EACH == 0)
             if count % FEED_EACH == 0:
                 await driver.feed(FEED_CREDITS)
-            if count + 1 >= options.faults and driver.money.seen.calls >= options.calls:
+            faults = sum(len(take.outcomes) for take in takes) + count + 1
+            calls = sum(take.calls for take in takes) + driver.money.seen.calls
+            is_late = time.monotonic() - started > options.minutes * 60
+            if is_late or (faults >= options.faults and calls >= options.calls):
                 break
-        return await _conclude(driver, options, started)
-
-
-async def _conclude(driver: Campaign, options: argparse.Namespace, started: float) -> int:
-    leaked, quiet_s = await driver.keep_quiet()
-    figures = total(driver, leaked=leaked)
-    figures.drift += await driver.money.drift()
-    seconds, waived = time.monotonic() - started, await driver.money.waived()
-    text = markdown(driver, figures, seconds=seconds, quiet_s=quiet_s, waived=waived, seed=options.seed)
-    put_into(options.write, text)
+        take = await taken(driver, seconds=time.monotonic() - started, seed=options.seed)
+    takes.append(take)
+    if options.takes:
+        keep(take, options.takes)
+    text = markdown(takes)
+    if faults >= options.faults and calls >= options.calls:
+        put_into(options.write, text)
     _say(text)
-    return 0 if not figures.wrong and all(outcome.is_well for outcome in driver.outcomes) else 1
+    return 0 if all(take.is_well for take in takes) else 1
 
 
 def _chosen(driver: Campaign, only: str) -> list[Fault]:
@@ -72,14 +79,13 @@ def _chosen(driver: Campaign, only: str) -> list[Fault]:
     return possible
 
 
-def _order(faults: list[Fault], chance: random.Random) -> Iterator[Fault]:
-    """All of them in a random order, and so on; the long ones in the first round only."""
-    first = True
+def _order(faults: list[Fault], chance: random.Random, done: set[str]) -> Iterator[Fault]:
+    """Those that earlier takes did not reach first, then all of them; in a random order, the long ones only once."""
+    asked = [fault for fault in faults if fault.name not in done]
     while True:
-        round_ = [fault for fault in faults if first or not fault.is_long]
-        chance.shuffle(round_)
-        yield from round_
-        first = False
+        chance.shuffle(asked)
+        yield from asked
+        asked = [fault for fault in faults if not fault.is_long]
 
 
 def _say(line: str) -> None:

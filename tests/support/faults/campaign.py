@@ -35,7 +35,7 @@ class Outcome:
     figures: Figures
     is_shown: bool  # its metric moved, if it has one
     improper: list[str]
-    meanwhile: Counter[int]
+    meanwhile: dict[int, int]  # how often which status was answered
 
     @property
     def is_well(self) -> bool:
@@ -77,7 +77,7 @@ class Campaign:
         self.money.seen.improper.clear()
         if self.money.seen.statuses[NO_ANSWER] > unanswered and not fault.loses_answers:
             improper.append("calls without an answer")
-        outcome = Outcome(fault.name, heal_s, figures, is_shown, improper, self.world.meanwhile)
+        outcome = Outcome(fault.name, heal_s, figures, is_shown, improper, dict(self.world.meanwhile))
         self.outcomes.append(outcome)
         word = "ok" if outcome.is_well else f"WRONG {figures.wrong} shown={is_shown} {improper}"
         self.say(

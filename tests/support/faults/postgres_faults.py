@@ -83,7 +83,7 @@ POSTGRES_FAULTS: Final = (
     Fault("Postgres: sessions ended", postgres_cut),
     Fault("Postgres: money locked 3 s", organizations_locked, Meanwhile.SERVED),
     Fault("Postgres: half-open", postgres_half_open),
-    Fault("Postgres: silent 4 s", postgres_silent, Meanwhile.SERVED, shows=WITHOUT_POSTGRES),
+    Fault("Postgres: silent 4 s", postgres_silent, shows=WITHOUT_POSTGRES),
     Fault("Postgres: disk full 6 s", disk_full, needs=lambda world: world.servers.postgres.has_own_disk),
     Fault("Postgres: replica promoted", replica_promoted),
 )

@@ -1,10 +1,14 @@
 """The table of a run: what was done, what had to be 0, how long healing took."""
 
 import statistics
+import time
 from collections import Counter, defaultdict
-from dataclasses import asdict
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final
+
+import msgspec
 
 from tests.support.faults.campaign import Campaign, Outcome
 from tests.support.faults.money import Figures
@@ -22,20 +26,74 @@ _MEANING: Final = {
 }
 
 
-def total(campaign: Campaign, *, leaked: int) -> Figures:
-    """The run's figures in sum."""
-    figures = Figures(leaked=leaked)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Take:
+    """A run, or a part of one, on a system of its own."""
+
+    outcomes: list[Outcome]
+    figures: Figures  # with those of the end
+    statuses: dict[int, int]
+    paid_credits: int
+    unanswered_credits: int
+    debited_credits: int
+    waived_credits: int
+    messages_unacknowledged: int
+    reads_delivered: int
+    organizations: int
+    seconds: float
+    quiet_seconds: float
+    seed: int
+
+    @property
+    def calls(self) -> int:
+        return sum(self.statuses.values())
+
+    @property
+    def is_well(self) -> bool:
+        return not self.figures.wrong and all(outcome.is_well for outcome in self.outcomes)
+
+
+async def taken(campaign: Campaign, *, seconds: float, seed: int) -> Take:
+    """What a run has shown, after its quiet."""
+    leaked, quiet_s = await campaign.keep_quiet()
+    figures = Figures(leaked=leaked, drift=await campaign.money.drift())
     for outcome in campaign.outcomes:
         figures.add(outcome.figures)
-    return figures
+    money, seen = campaign.money, campaign.money.seen
+    return Take(
+        outcomes=campaign.outcomes, figures=figures, statuses=dict(seen.statuses), paid_credits=seen.paid_credits,
+        unanswered_credits=seen.unanswered_credits, debited_credits=money.debited, waived_credits=await money.waived(),
+        messages_unacknowledged=money.delivered_unpaid, reads_delivered=money.platform_reads,
+        organizations=len(campaign.tenants), seconds=seconds, quiet_seconds=quiet_s, seed=seed,
+    )  # fmt: skip
 
 
-def markdown(campaign: Campaign, figures: Figures, *, seconds: float, quiet_s: float, waived: int, seed: int) -> str:
-    """The figures of a run."""
-    seen, money = campaign.money.seen, campaign.money
-    organizations = len(campaign.tenants)
+def earlier(folder: Path) -> list[Take]:
+    """The takes that were kept there."""
+    return [msgspec.json.decode(file.read_bytes(), type=Take) for file in sorted(folder.glob("take-*.json"))]
+
+
+def keep(take: Take, folder: Path) -> None:
+    """Keep it for a run that goes on from here."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / f"take-{time.time_ns()}.json").write_bytes(msgspec.json.encode(take))
+
+
+def markdown(takes: Sequence[Take]) -> str:
+    """The figures of a run in one or more takes."""
+    figures, statuses = Figures(), Counter[int]()
+    for take in takes:
+        figures.add(take.figures)
+        statuses.update(take.statuses)
+    outcomes = [outcome for take in takes for outcome in take.outcomes]
+    debited, paid = sum(take.debited_credits for take in takes), sum(take.paid_credits for take in takes)
+    unanswered = sum(take.unanswered_credits for take in takes)
+    reads = sum(take.reads_delivered for take in takes) - statuses[200]
+    seeds = ", ".join(str(take.seed) for take in takes)
+    minutes = sum(take.seconds for take in takes) / 60
     lines = [
-        f"**{len(campaign.outcomes)} faults, {seen.calls:,} calls**, {organizations} organizations, {seconds / 60:.0f} minutes, seed {seed}.",
+        f"**{len(outcomes)} faults, {statuses.total():,} calls** by the customers of {takes[0].organizations} organizations, {minutes:.0f} minutes;",
+        f"{len(takes)} takes, each on a fresh system (seeds {seeds}).",
         "",
         "| must be 0 | measured | what it counts |",
         "|---|---|---|",
@@ -43,19 +101,19 @@ def markdown(campaign: Campaign, figures: Figures, *, seconds: float, quiet_s: f
         "",
         "| bounded, and this much | measured | why it may be |",
         "|---|---|---|",
-        f"| credits debited | {money.debited:,} | answered 2xx: {seen.paid_credits:,} credits; the rest is of the next line |",
-        f"| credits of calls without any answer | {seen.unanswered_credits:,} | their connection died with the edge: debited or not, never twice |",
-        f"| debited of those | {money.debited - seen.paid_credits:,} | at most the line above |",
-        f"| messages sent, not acknowledged | {money.delivered_unpaid:,} | the customer was told 504 or 503 (unknown or unavailable), and did not pay |",
-        f"| reads served by the platform, not answered 2xx | {max(0, money.platform_reads - seen.statuses[200]):,} | the answer was lost on its way, or the read was repeated; free |",
-        f"| credits waived | {waived:,} | used after the end of their lease; nobody paid |",
-        f"| seconds of quiet until nothing was reserved | {quiet_s:.0f} | a lease is final 90 s after its last use at the latest |",
+        f"| credits debited | {debited:,} | answered 2xx: {paid:,} credits; the rest is of the next line |",
+        f"| credits of calls without any answer | {unanswered:,} | their connection died with the edge: debited or not, never twice |",
+        f"| debited of those | {debited - paid:,} | at most the line above |",
+        f"| messages sent, not acknowledged | {sum(take.messages_unacknowledged for take in takes):,} | the customer was told 504 or 503 (unknown or unavailable), and did not pay |",
+        f"| reads served by the platform, not answered 2xx | {max(0, reads):,} | the answer was lost on its way, or the read was repeated; free |",
+        f"| credits waived | {sum(take.waived_credits for take in takes):,} | used after the end of their lease; nobody paid |",
+        f"| seconds of quiet until nothing was reserved, at most | {max(take.quiet_seconds for take in takes):.0f} | a lease is final 90 s after its last use at the latest |",
         "",
-        f"All answers: {_shown(seen.statuses)}.",
+        f"All answers: {_shown(statuses)}.",
         "",
         "| fault | times | healed in s, median | slowest | answers meanwhile |",
         "|---|---|---|---|---|",
-        *_rows(campaign.outcomes),
+        *_rows(outcomes),
         "",
         "Healed: from the end of the fault until every service was ready and customers were answered 200.",
     ]
@@ -74,7 +132,7 @@ def put_into(page: Path, text: str) -> None:
     page.write_text(f"{before}{begin}\n{text}\n{end}{after}", encoding="utf-8")
 
 
-def _rows(outcomes: list[Outcome]) -> list[str]:
+def _rows(outcomes: Sequence[Outcome]) -> list[str]:
     times: dict[str, list[float]] = defaultdict(list)
     meanwhile: dict[str, Counter[int]] = defaultdict(Counter)
     for outcome in outcomes:
@@ -86,5 +144,5 @@ def _rows(outcomes: list[Outcome]) -> list[str]:
     ]
 
 
-def _shown(answers: Counter[int]) -> str:
+def _shown(answers: Mapping[int, int]) -> str:
     return " · ".join(f"{status or 'none'}: {count:,}" for status, count in sorted(answers.items()))
