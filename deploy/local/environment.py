@@ -8,8 +8,8 @@ from typing import Final
 
 from deploy.local.given import VARIABLES
 
-STATEFUL: Final = ("auth", "billing", "edge", "sessions")  # those with a schema
-SERVICES: Final = ("sandbox", "billing", "auth", "sessions", "edge")  # in the order in which they may start
+STATEFUL: Final = ("auth", "billing", "edge", "sessions", "takedowns")  # those with a schema
+SERVICES: Final = ("sandbox", "billing", "auth", "sessions", "takedowns", "edge")  # the order in which they may start
 
 _INHERITED: Final = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "SSL_CERT_FILE")
 # The administrator's addresses of given servers; a service gets its own login instead.

@@ -5,7 +5,7 @@ from typing import Final
 
 import msgspec
 
-from libs.common.contracts import auth, billing, edge, models, sessions, takedowns
+from libs.common.contracts import auth, billing, creators, edge, models, sessions, takedowns
 from libs.common.contracts.envelope import Kind, Message
 
 
@@ -131,7 +131,31 @@ REGISTRY: Final = Registry(
         _event("sessions.model.disconnected.v1", sessions.ModelDisconnected),
         _event("sessions.model.deleted.v1", sessions.ModelDeleted),
         _event("sessions.model.managed.v1", sessions.ModelManaged),
+        _rpc(
+            "takedowns.rpc.creator.submit.v1",
+            creators.SubmitCreators,
+            creators.CreatorsSubmitted,
+            body_bytes_max=8 << 20,
+        ),
+        _rpc("takedowns.rpc.creator.list.v1", creators.ListCreators, creators.CreatorPage),
+        _rpc("takedowns.rpc.creator.get.v1", creators.GetCreator, creators.CreatorAnswer),
+        _rpc("takedowns.rpc.creator.update.v1", creators.UpdateCreator, creators.CreatorAnswer, body_bytes_max=8 << 20),
+        _rpc("takedowns.rpc.creator.delete.v1", creators.DeleteCreator, creators.CreatorDeletion),
+        _rpc("takedowns.rpc.creator.get_stats.v1", creators.GetCreatorStats, creators.CreatorStatsAnswer),
+        _rpc("takedowns.rpc.urls.submit.v1", takedowns.SubmitUrls, takedowns.UrlsSubmitted, body_bytes_max=8 << 20),
+        _rpc("takedowns.rpc.batch.list.v1", takedowns.ListBatches, takedowns.BatchPage),
+        _rpc("takedowns.rpc.batch.get.v1", takedowns.GetBatch, takedowns.BatchAnswer),
+        _job("takedowns.job.creator.forget.v1", takedowns.ForgetCreator, "takedowns"),
+        _job("takedowns.job.host.resolve.v1", takedowns.ResolveHost, "takedowns"),
+        _job("takedowns.job.notice.send.v1", takedowns.SendNotice, "takedowns"),
+        _event("takedowns.batch.accepted.v1", takedowns.BatchAccepted),
         _event("takedowns.batch.debited.v1", takedowns.BatchDebited, sharded=True),
         _event("takedowns.batch.refunded.v1", takedowns.BatchRefunded, sharded=True),
+        _event("takedowns.url.changed.v1", takedowns.UrlChanged),
+        _event("takedowns.notice.sent.v1", takedowns.NoticeSent),
+        _event("takedowns.notice.bounced.v1", takedowns.NoticeBounced),
+        _event("takedowns.notice.countered.v1", takedowns.NoticeCountered),
+        _event("takedowns.action.required.v1", takedowns.ActionRequired),
+        _event("takedowns.creator.deleted.v1", takedowns.CreatorDeleted),
     )
 )

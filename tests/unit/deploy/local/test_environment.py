@@ -74,7 +74,17 @@ def test_an_env_file_reads_back() -> None:
 def test_replicas_are_processes_with_names_of_their_own() -> None:
     assert instances({}) == list(SERVICES)
     names = instances({"FANGATE_EDGE_PROCESSES": "2", "FANGATE_REPLICAS_SESSIONS": "3"})
-    assert names == ["sandbox", "billing", "auth", "sessions", "sessions-2", "sessions-3", "edge", "edge-2"]
+    assert names == [
+        "sandbox",
+        "billing",
+        "auth",
+        "sessions",
+        "sessions-2",
+        "sessions-3",
+        "takedowns",
+        "edge",
+        "edge-2",
+    ]
     assert [service_of(name) for name in names[-2:]] == ["edge", "edge"]
 
 

@@ -1,0 +1,53 @@
+"""The table of moves: what it has, what it must not have, and which of them give credits back."""
+
+from datetime import UTC, datetime
+
+import pytest
+
+from services.takedowns.domain.states import (
+    RECLAIMABLE,
+    REFUNDABLE,
+    STEPS,
+    Event,
+    NoSuchStepError,
+    State,
+    is_refundable,
+    sources,
+    step,
+)
+
+AT = datetime(2026, 3, 1, tzinfo=UTC)
+
+
+def test_every_state_is_reached_and_every_event_can_happen() -> None:
+    assert {found.to for found in STEPS.values()} == set(State)
+    assert {event for _, event in STEPS} == set(Event)
+
+
+def test_another_move_raises() -> None:
+    with pytest.raises(NoSuchStepError, match="cancelled cannot happen to a URL that is noticed"):
+        step(State.NOTICED, Event.CANCELLED)
+
+
+def test_a_frozen_url_moves_only_by_its_source_being_delisted() -> None:
+    frozen = {event for state, event in STEPS if state is State.COUNTER_NOTICED}
+    assert frozen == {Event.DELISTING_CONFIRMED}
+
+
+@pytest.mark.parametrize("state", list(State))
+def test_a_credit_returns_before_the_first_notice_only(state: State) -> None:
+    expected = state in {State.QUEUED, State.RESOLVING, State.READY, State.ACTION_REQUIRED}
+    assert is_refundable(state, first_notice_at=None, refunded_at=None) is expected
+    assert not is_refundable(state, first_notice_at=AT, refunded_at=None)
+    assert not is_refundable(state, first_notice_at=None, refunded_at=AT)
+
+
+def test_what_is_cancelled_is_refundable_and_what_was_refunded_can_be_submitted_again() -> None:
+    assert set(sources(Event.CANCELLED)) == set(REFUNDABLE)
+    assert set(sources(Event.SUBMITTED_AGAIN)) == set(RECLAIMABLE)
+    assert {found.to for found in STEPS.values() if found.is_refunded} == set(RECLAIMABLE)
+
+
+def test_relisted_content_is_worked_on_again_as_another_attempt() -> None:
+    assert step(State.REMOVED, Event.BACK_ALIVE).to is State.READY
+    assert step(State.REMOVED, Event.BACK_ALIVE).attempts_up == 1
