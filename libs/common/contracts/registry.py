@@ -94,7 +94,7 @@ REGISTRY: Final = Registry(
         _event("auth.org.changed.v1", auth.OrganizationChanged),
         _event("auth.key.revoked.v1", auth.KeyRevoked),
         _rpc("billing.rpc.lease.open.v1", billing.OpenLease, billing.LeaseOpened, "edge takedowns"),
-        _rpc("billing.rpc.balance.get.v1", billing.GetBalance, billing.Balance),
+        _rpc("billing.rpc.balance.get.v1", billing.GetBalance, billing.Balance, "edge takedowns"),
         _rpc("billing.rpc.transactions.list.v1", billing.ListTransactions, billing.Transactions),
         _rpc("billing.rpc.plans.list.v1", billing.ListPlans, billing.Plans),
         _rpc("billing.rpc.subscription.get.v1", billing.GetSubscription, billing.Subscription),

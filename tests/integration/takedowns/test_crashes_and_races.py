@@ -1,0 +1,218 @@
+"""The table of crashes and races of a submission: whatever happens, the lease is closed and the debit is what is stored."""
+
+import asyncio
+import signal
+import sys
+import uuid
+from typing import Any
+
+import msgspec
+import pytest
+
+from libs.common.contracts.takedowns import BatchDebited
+from libs.common.errors import DeadlinePassed, FangateError, Refused, RpcError, Unavailable
+from libs.common.ids import uuid7
+from services.takedowns.domain.errors import InsufficientCredits, ProcessingFailed
+from services.takedowns.domain.ports import KnownHost, Submissions
+from tests.support.servers import TestDatabase
+from tests.support.takedowns import Takedowns
+from tests.support.takedowns_victim import Job
+
+URLS = [f"https://piracy-site.com/{n}" for n in range(50)]
+
+
+async def sweep(takedowns: Takedowns) -> int:
+    """Two minutes later."""
+    await takedowns.db.execute("UPDATE batches SET created_at = now() - interval '3 min' WHERE status = 'leasing'")
+    return await takedowns.do.settle_batches()
+
+
+async def statuses(takedowns: Takedowns) -> list[str]:
+    return [row["status"] for row in await takedowns.db.fetch("SELECT status FROM batches ORDER BY id")]
+
+
+@pytest.mark.parametrize(
+    ("step", "stored", "status"),
+    [
+        ("begun", 0, "failed"),
+        ("leased", 0, "failed"),
+        ("stored", 0, "failed"),
+        ("settled", 0, "failed"),
+        ("group", 50, "partial"),
+        ("committed", 100, "accepted"),
+    ],
+)
+async def test_a_worker_killed_at_any_step_leaves_books_that_agree_with_the_rows(
+    takedowns: Takedowns, database: TestDatabase, redis_url: str, step: str, stored: int, status: str
+) -> None:
+    # given a worker that is killed half-way
+    one, two = await takedowns.creator(), await takedowns.creator()
+    body = {"groups": [{"creator_id": str(id_), "urls": URLS} for id_ in (one, two)]}
+    batch_id = uuid7()
+    job = Job(
+        database=database.name, admin_dsn=database.admin_dsn, redis_url=redis_url, step=step, org_id=takedowns.org_id,
+        batch_id=batch_id, body=msgspec.Raw(msgspec.json.encode(body)),
+    )  # fmt: skip
+    victim = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "tests.support.takedowns_victim", stdin=asyncio.subprocess.PIPE
+    )
+    await victim.communicate(msgspec.json.encode(job))
+    assert victim.returncode == -signal.SIGKILL
+
+    # when the message comes again, and the sweeper comes by
+    if status != "accepted":
+        with pytest.raises(Unavailable):
+            await takedowns.do.submit_urls.store.told(batch_id)
+        assert await sweep(takedowns) == 1
+    else:
+        assert (await takedowns.do.submit_urls.store.told(batch_id)).new == stored
+    assert await sweep(takedowns) == 0
+
+    # then the lease is closed, the debit is what is stored, and what is not stored is new when it is sent again
+    assert await takedowns.balance() == 100_000 - stored
+    assert await takedowns.leased() == 0
+    assert await statuses(takedowns) == [status]
+    assert await takedowns.count("urls") == stored
+    again = await takedowns.submit((one, URLS), (two, URLS))
+    assert (again.new, again.duplicate) == (100 - stored, stored)
+    assert await takedowns.balance() == 100_000 - 100
+    stats = await takedowns.on.creators.stats(takedowns.org_id, search="")
+    assert sum(each.new_urls for each in stats) == 100
+
+
+@pytest.mark.parametrize(
+    ("error", "is_late"),
+    [
+        (DeadlinePassed(), False),
+        (DeadlinePassed(), True),
+        (RpcError("UNAVAILABLE"), False),
+        (RpcError("UNAVAILABLE"), True),
+        (Refused(), False),
+    ],
+)
+async def test_no_answer_from_billing_is_503_and_nothing_stays(
+    takedowns: Takedowns, error: FangateError, *, is_late: bool
+) -> None:
+    creator = await takedowns.creator()
+    takedowns.rpc.failing, takedowns.rpc.is_late = [error], is_late
+    with pytest.raises(Unavailable):
+        await takedowns.submit((creator, URLS))
+    assert await takedowns.count("urls") == 0
+    assert await takedowns.leased() == 0
+    assert await takedowns.balance() == 100_000
+    assert (await takedowns.submit((creator, URLS))).new == 50
+
+
+async def test_a_debit_delivered_twice_or_late_has_one_effect(takedowns: Takedowns) -> None:
+    creator = await takedowns.creator()
+    await takedowns.submit((creator, URLS))
+    said = [message for message in await takedowns.carry() if isinstance(message, BatchDebited)]
+    await takedowns.billing.post(*said, *said)
+    assert await takedowns.balance() == 100_000 - 50
+
+
+async def test_a_message_delivered_again_is_answered_as_before(takedowns: Takedowns) -> None:
+    creator = await takedowns.creator()
+    batch_id = uuid7()
+    first = await takedowns.submit((creator, URLS), batch_id=batch_id)
+    assert await takedowns.submit((creator, URLS), batch_id=batch_id) == first
+    assert await takedowns.balance() == 100_000 - 50
+    await takedowns.db.execute("UPDATE batches SET settled_at = now() - interval '2 days'")
+    await takedowns.on.submissions.forget_replies()
+    with pytest.raises(Unavailable):
+        await takedowns.submit((creator, URLS), batch_id=batch_id)
+
+
+async def test_a_message_whose_first_delivery_is_under_way_is_503(takedowns: Takedowns) -> None:
+    creator = await takedowns.creator()
+    batch_id = uuid7()
+    await takedowns.db.execute(
+        "INSERT INTO batches (id, org_id, status, required) VALUES ($1, $2, 'leasing', 50)", batch_id, takedowns.org_id
+    )
+    with pytest.raises(Unavailable):
+        await takedowns.submit((creator, URLS), batch_id=batch_id)
+    assert takedowns.rpc.leases == 0
+
+
+async def test_a_batch_that_the_sweeper_took_from_a_slow_worker_is_503_and_free(takedowns: Takedowns) -> None:
+    creator = await takedowns.creator()
+    batch_id = uuid7()
+
+    class Slow:
+        async def lease(self, batch_id: uuid.UUID, _org_id: uuid.UUID, _amount: int) -> None:
+            await takedowns.on.submissions.give_up(batch_id)  # the worker stood still here for two minutes
+
+    object.__setattr__(takedowns.do.submit_urls, "credits", Slow())
+    with pytest.raises(Unavailable):
+        await takedowns.submit((creator, URLS), batch_id=batch_id)
+    assert await takedowns.count("urls") == 0
+    assert await statuses(takedowns) == ["failed"]
+    assert await takedowns.balance() == 100_000
+
+
+async def test_R112_a_creator_deleted_between_check_and_insert_fails_alone(takedowns: Takedowns) -> None:
+    one, two = await takedowns.creator(), await takedowns.creator()
+
+    class Deleting:
+        async def lease(self, batch_id: uuid.UUID, org_id: uuid.UUID, amount: int) -> None:
+            await takedowns.db.execute("UPDATE creators SET deleted_at = now() WHERE public_id = $1", two)
+            await takedowns.billing.open_batch(org_id, amount, batch_id)
+
+    object.__setattr__(takedowns.do.submit_urls, "credits", Deleting())
+    reply = await takedowns.submit((one, URLS), (two, URLS[:20]))
+    assert (reply.new, reply.failed, reply.url_count) == (50, 20, 70)
+    assert [(each.creator_id, each.status, each.error) for each in reply.groups] == [
+        (one, "accepted", None),
+        (two, "failed", "Creator not found"),
+    ]
+    assert await takedowns.balance() == 100_000 - 50
+    assert await takedowns.leased() == 0
+    assert await statuses(takedowns) == ["partial"]
+
+
+async def test_when_all_groups_fail_the_batch_is_500_and_free(takedowns: Takedowns) -> None:
+    creator = await takedowns.creator()
+
+    class Bomb:
+        def __init__(self, real: Submissions) -> None:
+            self._real = real
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(self._real, name)
+
+        async def add_hosts(self, _sites: object) -> None:
+            return
+
+        async def hosts(self, names: list[str]) -> dict[str, KnownHost]:
+            return {name: KnownHost(2**31, None) for name in names}  # more than the column takes
+
+    object.__setattr__(takedowns.do.submit_urls, "submissions", Bomb(takedowns.on.submissions))
+    with pytest.raises(ProcessingFailed):
+        await takedowns.submit((creator, URLS))
+    assert await takedowns.balance() == 100_000
+    assert await takedowns.leased() == 0
+    assert await statuses(takedowns) == ["failed"]
+
+
+async def test_a_402_with_a_racing_twin_is_looked_at_once_more(takedowns: Takedowns) -> None:
+    # given credits for one of two identical submissions
+    poor = await takedowns.billing.organization(plan=None, topup=50)
+    creator = await takedowns.creator(org_id=poor)
+    real = takedowns.do.submit_urls.credits
+    twin: list[int] = []
+
+    class Racing:
+        async def lease(self, batch_id: uuid.UUID, org_id: uuid.UUID, amount: int) -> None:
+            if not twin:
+                twin.append(1)
+                assert (await takedowns.submit((creator, URLS), org_id=poor)).new == 50
+                await takedowns.carry()
+            await real.lease(batch_id, org_id, amount)
+
+    object.__setattr__(takedowns.do.submit_urls, "credits", Racing())
+    reply = await takedowns.submit((creator, URLS), org_id=poor)
+    assert (reply.new, reply.duplicate) == (0, 50)
+    with pytest.raises(InsufficientCredits):
+        await takedowns.submit((creator, ["https://piracy-site.com/new"]), org_id=poor)
+    assert await takedowns.billing.balance(poor) == 0
+    assert await takedowns.billing.leased(poor) == 0
