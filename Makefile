@@ -85,5 +85,5 @@ asyncapi: setup ## write docs/asyncapi.json, the document of the bus, anew
 openapi: setup ## write docs/openapi/, the document of each surface, anew
 	@$(BIN)/python -m services.edge.entry.openapi docs/openapi
 
-fuzz: setup bootstrap ## generated requests against both documents (CASES=10000, FUZZ_SEED=…)
+fuzz: setup bootstrap ## generated requests against all documents (CASES=10000, FUZZ_SEED=…)
 	@FUZZ_CASES=$${CASES:-10000} $(PYTEST) -s tests/e2e/test_documents_hold.py

@@ -36,7 +36,6 @@ from services.edge.entry.broadcasts import Broadcasts
 from services.edge.entry.http import Edge
 from services.edge.entry.proxies import TrustedProxies
 from services.edge.entry.surfaces import SURFACES
-from services.edge.entry.surfaces.gateway import Gateway
 from services.edge.gateways.forms import SealedForms
 from services.edge.gateways.usage import UsageGateway
 from services.edge.store.admission import RedisAdmission
@@ -54,7 +53,7 @@ from services.edge.usecases.replay_answer import ReplayAnswer
 from tests.support.idempotency import RememberedAnswers
 
 RING = PepperRing.parse("test:" + "5a" * 32)
-ALL_PERMISSIONS = frozenset(route.permission for route in Gateway().routes() if route.permission)
+ALL_PERMISSIONS = frozenset(route.permission for surface in SURFACES for route in surface.routes() if route.permission)
 OWN_PERMISSIONS = frozenset(route.permission for route in own_routes() if route.permission)
 PLATFORM_BODY = b'{ "list":[1,  2],"list" : [3], "big":12345678901234567890,"odd":1e400,"nul":"\\u0000" }'
 
@@ -287,7 +286,9 @@ class ServicesDouble:
     replies: dict[type[Message], Message | Exception] = field(default_factory=dict)
     asked: list[Message] = field(default_factory=list)
 
-    async def ask(self, command: Message, *, org_id: UUID | None, deadline_ms: int, may_repeat: bool) -> Message:
+    async def ask(
+        self, command: Message, *, org_id: UUID | None, deadline_ms: int, may_repeat: bool, blob: bytes = b""
+    ) -> Message:
         self.asked.append(command)
         reply = self.replies.get(type(command), Refusal("UNAVAILABLE"))
         if isinstance(reply, Exception):

@@ -33,6 +33,7 @@ class Asked(msgspec.Struct, frozen=True):
     path: dict[str, str]
     query: dict[str, str]
     body: Any = None  # the route's `body` struct
+    raw_body: bytes = b""  # what it was made from, of a route that passes it on
     origin: str = ""  # of this gateway, as the caller reaches it: `https://api.example.com`
     token: str = ""  # fresh for each request: for a link that the answer may hold
     sealed: bytes = b""  # what the route's `seal` names
@@ -78,13 +79,20 @@ class OwnRoute(Route, frozen=True, kw_only=True):
 
     status: int = 200
     body: type[msgspec.Struct] | None = None  # of the request; members it does not name are ignored
+    example: Any = None  # of the body, for its document
     data: Any = None  # the type of the answer's `data`; None: `null`
     command: Callable[[Asked], Message] | None = None
     show: Callable[[Any], Any] = lambda reply: reply
     show_link: Callable[[Asked, Any], Any] | None = None  # instead of `show`, where the answer holds a link
+    show_asked: Callable[[Asked, Any], Any] | None = None  # instead of `show`, where the answer repeats what was asked
     seal: Callable[[Asked], tuple[Form, bytes]] | None = None  # a secret in the body, and what its seal is bound to
     answer: Callable[[Asked], Any] | None = None
     export: Export | None = None
+    passes_body: bool = False  # the body goes to the service as it was sent, beside the command
+    status_of: Callable[[Any], int] | None = None  # of `data`, where the answer's status is not always the same
+    other_statuses: tuple[int, ...] = ()  # what it can be then
+    in_flight_max: int = 0  # requests of one organization under way in this process; 0 = any number
+    shows_balance: bool = True  # whether the surface says beside `data` what can be spent
     deadline_ms: int = DEADLINE_MS
     is_repeatable: bool = False  # a POST that may be asked twice; other methods may, as HTTP has it
 

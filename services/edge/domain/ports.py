@@ -154,8 +154,10 @@ class Sessions(Protocol):
 class Services(Protocol):
     """The other services, as own routes ask them."""
 
-    async def ask(self, command: Message, *, org_id: UUID | None, deadline_ms: int, may_repeat: bool) -> Message:
-        """The reply to an rpc. Raises Refusal: the service's own (4xx, 503), 503 (nothing was sent), 504 (`OUTCOME_UNKNOWN`
+    async def ask(
+        self, command: Message, *, org_id: UUID | None, deadline_ms: int, may_repeat: bool, blob: bytes = b""
+    ) -> Message:
+        """The reply to an rpc; `blob` goes with the command as it is. Raises Refusal: the service's own (4xx, 503), 503 (nothing was sent), 504 (`OUTCOME_UNKNOWN`
         unless `may_repeat`), 500 for a defect of the service.
         """
         ...

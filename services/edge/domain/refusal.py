@@ -24,6 +24,8 @@ CODES: Final[dict[str, tuple[int, str]]] = {
     "UPSTREAM_FORBIDDEN": (403, "The platform refused access to this resource"),
     "NOT_FOUND": (404, "Not found"),
     "MODEL_NOT_FOUND": (404, "Model not found"),
+    "CREATOR_NOT_FOUND": (404, "Creator not found"),
+    "BATCH_NOT_FOUND": (404, "Batch not found"),
     "LINK_GONE": (404, "The link does not work, or not any more: ask for a new one"),
     "ROUTE_NOT_SUPPORTED": (404, "The model's platform has no such route"),
     "UPSTREAM_NOT_FOUND": (404, "Not found on the platform"),

@@ -110,6 +110,7 @@ class Edge:
             if refusal.windows is None and call is not None and call.reserved is not None:
                 refusal.windows = call.reserved.windows
             surface = exchange.surface or self._surface_of(request.rel_url.raw_path)
+            refusal = surface.said(refusal)
             accept = request.headers.getall("Accept", ())
             answer = answers.failure(
                 refusal, surface.failure(refusal), request_id, version=exchange.version, accept=accept,
@@ -124,6 +125,7 @@ class Edge:
             refusal = Refusal("INTERNAL_ERROR")
         else:
             refusal = Refusal("INVALID_REQUEST", "Malformed HTTP request", status=status)
+        refusal = self._fallback.said(refusal)
         return answers.failure(refusal, self._fallback.failure(refusal), uuid7())
 
     async def _answer(self, exchange: "_Exchange") -> web.StreamResponse:
@@ -186,7 +188,8 @@ class Edge:
         async def carry_out() -> Kept:
             data = await self._own_call(call, route, read)
             body = b"" if route.data is None else _whole(data)
-            return _shown(surface, call, Upstream(route.status, body))
+            status = route.status if route.status_of is None else route.status_of(data)
+            return _shown(surface, call, Upstream(status, body))
 
         return await self._once_per_key(exchange, call, read, carry_out)
 

@@ -72,11 +72,23 @@ def own_request(
         caller=caller,
         by=by,
         path=path_params,
-        query=dict(parse_qsl(query)),
+        query=_single(query),
         body=None if route.body is None else _decoded(body or b"{}", route.body),
+        raw_body=body if route.passes_body else b"",
         origin=origin,
         token=secrets.token_urlsafe(TOKEN_BYTES),
     )
+
+
+def _single(query: str) -> dict[str, str]:
+    """The query by plain names. Raises Refusal (400) for one that comes twice: which of them is meant is not ours to guess."""
+    found: dict[str, str] = {}
+    for name, value in parse_qsl(query):
+        plain = name.removesuffix("[]")
+        if plain in found:
+            raise Refusal("INVALID_REQUEST", f"query.{plain}: given twice")
+        found[plain] = value
+    return found
 
 
 def _decoded(body: bytes, type_: type[msgspec.Struct]) -> msgspec.Struct:

@@ -12,7 +12,9 @@ from services.edge.domain.catalogue import Route
 from services.edge.domain.refusal import Refusal
 
 SEGMENTS_MAX: Final = 16  # no route is deeper
-ANY_SEGMENT: Final = frozenset({"model_id", "account"})  # judged after authentication (404); a literal beside them wins
+ANY_SEGMENT: Final = frozenset(
+    {"model_id", "account", "creator_id", "batch_id"}
+)  # judged after authentication (404); a literal beside them wins
 
 
 class _Node:

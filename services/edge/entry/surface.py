@@ -61,6 +61,10 @@ class Surface(Protocol):
         """The body of an answer of the edge's own to a public route."""
         ...
 
+    def said(self, refusal: Refusal) -> Refusal:
+        """`refusal` as this dialect has it: the same, unless its words or its status are others here."""
+        ...
+
     def failure(self, refusal: Refusal) -> bytes:
         """The body of an error."""
         ...

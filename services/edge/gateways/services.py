@@ -19,10 +19,12 @@ class ServicesOverBus:
     def __init__(self, rpc: Rpc) -> None:
         self._rpc = rpc
 
-    async def ask(self, command: Message, *, org_id: UUID | None, deadline_ms: int, may_repeat: bool) -> Message:
+    async def ask(
+        self, command: Message, *, org_id: UUID | None, deadline_ms: int, may_repeat: bool, blob: bytes = b""
+    ) -> Message:
         try:
             reply, _ = await self._rpc.call(
-                command, org_id=org_id, deadline_ms=deadline_ms, traceparent=current_traceparent.get()
+                command, org_id=org_id, deadline_ms=deadline_ms, blob=blob, traceparent=current_traceparent.get()
             )
         except RpcError as exc:
             raise _refusal(exc) from exc

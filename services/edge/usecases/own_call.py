@@ -1,8 +1,11 @@
 """The gateway's own routes: admitted like any call, at no cost, and answered by the service whose business it is."""
 
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+import contextlib
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import dataclass, field
 from typing import Any, Final
+from uuid import UUID
 
 import msgspec
 
@@ -29,6 +32,7 @@ class OwnCall:
     versions: VersionedAdmission
     clock: Clock
     forms: Forms
+    under_way: Counter[tuple[UUID, str]] = field(default_factory=Counter)  # of routes with a bound, by organization
 
     async def __call__(self, call: Call, route: OwnRoute, read: Callable[[Call], Awaitable[Asked]]) -> Any:
         """The answer's `data`. `read` takes the request in, once the call is admitted. Raises Refusal."""
@@ -40,8 +44,9 @@ class OwnCall:
         if route.answer is not None:
             data = route.answer(asked)
         else:
-            data = await self._ask(call, asked, route, reserved)
-        if reserved.balance is None:
+            with self._bounded(asked, route):
+                data = await self._ask(call, asked, route, reserved)
+        if reserved.balance is None and route.shows_balance:
             call.reserved = msgspec.structs.replace(reserved, balance=await self._balance(asked))
         return data
 
@@ -57,13 +62,34 @@ class OwnCall:
         deadline_ms = self.clock.now_ms() + route.deadline_ms
         call.has_left = True
         reply = await self.services.ask(
-            command, org_id=asked.org_id, deadline_ms=deadline_ms, may_repeat=route.may_repeat
+            command, org_id=asked.org_id, deadline_ms=deadline_ms, may_repeat=route.may_repeat, blob=asked.raw_body
         )
         if isinstance(reply, Changed):
             await self._bring_to_every_edge(asked, reply)
-        if route.show_link is not None:
-            return route.show_link(asked, reply)
+        show_asked = route.show_link or route.show_asked
+        if show_asked is not None:
+            return show_asked(asked, reply)
         return None if route.data is None else route.show(reply)
+
+    @contextlib.contextmanager
+    def _bounded(self, asked: Asked, route: OwnRoute) -> Iterator[None]:
+        """One of the few requests of this kind that an organization may have under way. Raises Refusal (429)."""
+        if not route.in_flight_max:
+            yield
+            return
+        name = (asked.org_id, route.name)
+        if self.under_way[name] >= route.in_flight_max:
+            raise Refusal(
+                "RATE_LIMIT_EXCEEDED", f"Rate limit exceeded: {route.in_flight_max} of these requests are under way",
+                retry_after_s=1,
+            )  # fmt: skip
+        self.under_way[name] += 1
+        try:
+            yield
+        finally:
+            self.under_way[name] -= 1
+            if not self.under_way[name]:
+                del self.under_way[name]
 
     async def _bring_to_every_edge(self, asked: Asked, change: Changed) -> None:
         """From here on the admission script refuses every principal made before the change, whichever edge holds it."""

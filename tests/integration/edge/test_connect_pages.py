@@ -43,7 +43,9 @@ class LinkHolder:
     typed: list[Form] = field(default_factory=list)
     sealed: list[bytes] = field(default_factory=list)
 
-    async def ask(self, command: Message, *, org_id: UUID | None, deadline_ms: int, may_repeat: bool) -> Message:
+    async def ask(
+        self, command: Message, *, org_id: UUID | None, deadline_ms: int, may_repeat: bool, blob: bytes = b""
+    ) -> Message:
         assert (org_id, may_repeat, deadline_ms > CLOCK.now_ms()) == (None, True, True)
         if isinstance(command, GetFormKey):
             return FormKey(name=KEYS.active, public=KEYS.public)

@@ -1,6 +1,6 @@
 """All own routes of the gateway, below its prefix. A new subject is a file here and a line below."""
 
-from services.edge.domain.own import billing, export, keys, models, organization, roles, users
+from services.edge.domain.own import batches, billing, export, keys, models, organization, platform, roles, users
 from services.edge.domain.own_route import OwnRoute, checked_own
 
 
@@ -15,5 +15,11 @@ def own_routes() -> tuple[OwnRoute, ...]:
             *billing.ROUTES,
             *export.ROUTES,
             *models.ROUTES,
+            *batches.ROUTES,
         )
     )
+
+
+def platform_routes() -> tuple[OwnRoute, ...]:
+    """Every own route of the surface `platform`: its nine of Seed C, and what it shares with the gateway."""
+    return checked_own((*platform.ROUTES, *batches.ROUTES))

@@ -3,9 +3,10 @@
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
+from libs.common.contracts.takedowns import Submission
 from services.edge.domain.catalogue import Route
 from services.edge.domain.own_route import DEADLINE_MS, OwnRoute
-from services.edge.domain.refusal import CODES
+from services.edge.domain.refusal import CODES, Refusal
 from services.edge.domain.versions import VERSIONS
 from services.edge.entry.answers import REPLAYED_HEADER
 from services.edge.entry.problems import PROBLEM_TYPE
@@ -53,12 +54,20 @@ def _of_a_model(route: Route) -> bool:
 
 
 def _asks_a_platform(route: Route) -> bool:
-    is_slow = isinstance(route, OwnRoute) and route.export is None and route.deadline_ms > DEADLINE_MS
-    return _call(route) or is_slow
+    signs_in = isinstance(route, OwnRoute) and "/models" in route.path and route.deadline_ms > DEADLINE_MS
+    return _call(route) or signs_in
+
+
+def _submits_urls(route: Route) -> bool:
+    return isinstance(route, OwnRoute) and route.body is Submission
 
 
 def _needs_a_subscription(route: Route) -> bool:
     return _call(route) or route.name == "subscription_update"  # there must be one to change
+
+
+def _takes_credits(route: Route) -> bool:
+    return route.cost_credits > 0 or _submits_urls(route)
 
 
 def _asks_a_service(route: Route) -> bool:
@@ -73,9 +82,9 @@ APPLIES: Final[Mapping[str, Applies]] = {
     "UPSTREAM_REJECTED": _call,
     "NO_API_KEY": _keyed,
     "INVALID_API_KEY": _keyed,
-    "NO_SUBSCRIPTION": _needs_a_subscription,
+    "NO_SUBSCRIPTION": lambda route: _needs_a_subscription(route) or _submits_urls(route),  # there: credits are frozen
     "SUBSCRIPTION_PAST_DUE": _needs_a_subscription,
-    "INSUFFICIENT_CREDITS": lambda route: route.cost_credits > 0,
+    "INSUFFICIENT_CREDITS": _takes_credits,
     "PERMISSION_DENIED": _keyed,
     "SCOPE_MISSING": _call,
     "HTTPS_REQUIRED": _always,
@@ -84,6 +93,8 @@ APPLIES: Final[Mapping[str, Applies]] = {
     "UPSTREAM_FORBIDDEN": _call,
     "NOT_FOUND": lambda route: _own_with_objects(route) or "{" in route.path,
     "MODEL_NOT_FOUND": _of_a_model,
+    "CREATOR_NOT_FOUND": lambda route: _submits_urls(route) or "{creator_id}" in route.path,
+    "BATCH_NOT_FOUND": lambda route: "{batch_id}" in route.path,
     "LINK_GONE": _never,  # of the pages at /connect
     "ROUTE_NOT_SUPPORTED": _call,
     "UPSTREAM_NOT_FOUND": _call,
@@ -143,13 +154,15 @@ def shared_headers() -> dict[str, dict[str, Any]]:
     }
 
 
-def codes_of(route: Route) -> dict[int, tuple[str, ...]]:
-    """Status -> the codes of all errors that `route` can answer, by status."""
+def codes_of(surface: Surface, route: Route) -> dict[int, tuple[str, ...]]:
+    """Status -> the codes of all errors that `route` can answer, by status, as `surface` says them."""
     found: dict[int, list[str]] = {}
     for code, applies in APPLIES.items():
         if applies(route):
-            for status in (CODES[code][0], *_ALSO.get(code, ())):
-                found.setdefault(status, []).append(code)
+            said = surface.said(Refusal(code))
+            for status in (said.status, *_ALSO.get(code, ())):
+                if said.code not in found.setdefault(status, []):
+                    found[status].append(said.code)
     return {status: tuple(found[status]) for status in sorted(found)}
 
 

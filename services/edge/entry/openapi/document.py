@@ -92,7 +92,7 @@ class _Errors:
         """Status -> reference to the response, for every error of `route`."""
         return {
             str(status): {"$ref": f"#/components/responses/{self._name(status, codes)}"}
-            for status, codes in codes_of(route).items()
+            for status, codes in codes_of(self._surface, route).items()
         }
 
     def _name(self, status: int, codes: tuple[str, ...]) -> str:

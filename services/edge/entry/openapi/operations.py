@@ -105,10 +105,10 @@ def _request_body(route: Route) -> dict[str, Any] | None:
     if isinstance(route, OwnRoute):
         if route.body is None:
             return None
-        return {
-            "required": True,
-            "content": {"application/json": {"schema": {"$ref": REF.format(name=route.body.__name__)}}},
-        }
+        shown: dict[str, Any] = {"schema": {"$ref": REF.format(name=route.body.__name__)}}
+        if route.example is not None:
+            shown["example"] = route.example
+        return {"required": True, "content": {"application/json": shown}}
     known = BODIES.get(route.call)
     if known is None:
         return {"description": "JSON, passed on byte for byte.", "content": {"application/json": {"schema": {}}}}
@@ -129,7 +129,8 @@ def _success(surface: Surface, route: Route, data: Schema) -> dict[str, Any]:
         if route.export is not None:
             return {"200": file()}
         status, text = (200, "Done.") if route.status == 204 else (route.status, "As asked.")
-        return {str(status): success(surface.success_schema(data), text, may_change=route.is_unsafe)}
+        answer = success(surface.success_schema(data), text, may_change=route.is_unsafe)
+        return {str(each): answer for each in (status, *route.other_statuses)}
     return {"2XX": {"$ref": f"#/components/responses/{_WRITTEN if route.is_unsafe else _READ}"}}
 
 

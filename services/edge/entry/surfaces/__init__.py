@@ -5,5 +5,6 @@ from typing import Final
 from services.edge.entry.surface import Surface
 from services.edge.entry.surfaces.gateway import Gateway
 from services.edge.entry.surfaces.metric import Metric
+from services.edge.entry.surfaces.platform import Platform
 
-SURFACES: Final[tuple[Surface, ...]] = (Gateway(), Metric())
+SURFACES: Final[tuple[Surface, ...]] = (Gateway(), Metric(), Platform())

@@ -54,6 +54,9 @@ class Gateway:
     def own(self, body: bytes) -> bytes:
         return body
 
+    def said(self, refusal: Refusal) -> Refusal:
+        return refusal
+
     def failure(self, refusal: Refusal) -> bytes:
         return orjson.dumps({"error": refusal.public, "code": refusal.code})
 

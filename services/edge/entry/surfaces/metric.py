@@ -55,6 +55,9 @@ class Metric:
     def own(self, body: bytes) -> bytes:
         return body
 
+    def said(self, refusal: Refusal) -> Refusal:
+        return refusal
+
     def failure(self, refusal: Refusal) -> bytes:
         return orjson.dumps({"error": refusal.public})
 

@@ -16,7 +16,9 @@ each_surface = pytest.mark.parametrize("surface", SURFACES, ids=lambda surface: 
 
 @each_surface
 def test_values_of_a_document_are_escaped(surface: Surface) -> None:
-    whole = json.loads(json.dumps(DOCUMENTS[surface]).replace("List chats, newest", "<script>alert(1)</script> & <b>"))
+    whole = json.loads(
+        json.dumps(DOCUMENTS[surface]).replace("Is the gateway there", "<script>alert(1)</script> & <b>")
+    )
     for page in (reference(surface, whole), overview({surface: whole})):
         assert b"<script" not in page
         assert b"&lt;script&gt;alert(1)&lt;/script&gt; &amp; &lt;b&gt;" in page
@@ -38,7 +40,9 @@ def test_one_operation_of_two_surfaces_is_one_row() -> None:
     assert "1 credit" in row
 
 
-@each_surface
+@pytest.mark.parametrize(
+    "surface", [one for one in SURFACES if any(route.call for route in one.routes())], ids=lambda one: one.name
+)
 def test_a_route_shows_its_parameters_body_and_answers(surface: Surface) -> None:
     page = reference(surface, DOCUMENTS[surface]).decode()
     section = page[page.index('<section id="messages_send">') :].partition("</section>")[0]

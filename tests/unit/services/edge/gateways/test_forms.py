@@ -17,7 +17,9 @@ class KeyHolder:
     def __init__(self) -> None:
         self.asked = 0
 
-    async def ask(self, command: Message, *, org_id: UUID | None, deadline_ms: int, may_repeat: bool) -> Message:
+    async def ask(
+        self, command: Message, *, org_id: UUID | None, deadline_ms: int, may_repeat: bool, blob: bytes = b""
+    ) -> Message:
         assert isinstance(command, GetFormKey)
         assert (org_id, may_repeat, deadline_ms > 0) == (None, True, True)
         self.asked += 1
