@@ -16,6 +16,7 @@ from deploy.local.children import ChildFailedError
 from deploy.local.commands import run_command
 from deploy.local.environment import Environment, env_file, read_env_file
 from deploy.local.profile import Profile, write_private
+from deploy.local.takedowns import plant_batch
 
 MEMORY: Final = "seed.json"
 DEMO_EMAIL: Final = "demo@sandbox.test"
@@ -26,6 +27,7 @@ _LIMITED_ROLE: Final = "no-messages"
 _KEYS: Final = {
     "FANGATE_API_KEY": ("owner", "demo"),
     "FANGATE_LIMITED_API_KEY": (_LIMITED_ROLE, "demo, may not send messages"),
+    "FANGATE_PLATFORM_API_KEY": ("takedowns", "demo, takedowns"),
 }
 
 
@@ -45,11 +47,14 @@ class Seed:
             await self._make_organization()
         # Credits and the model meet nowhere: side by side.
         keys, _, _ = await asyncio.gather(self._keys(), self._credits(), self._model())
+        # Repeated at every start: known creators and URLs are as they were, and free.
+        creator_id = await plant_batch(self._environment.base_url, keys["FANGATE_PLATFORM_API_KEY"])
         lines = {
             "FANGATE_URL": self._environment.base_url,
             **keys,
             "FANGATE_MODEL_ID": self._made["model_id"],
             "FANGATE_MODEL_ACCOUNT": self._made["account"],
+            "FANGATE_CREATOR_ID": creator_id,
             "FANGATE_SANDBOX_URL": self._environment.sandbox_url,
             "FANGATE_ADMIN_URLS": self._environment.admin_urls,
         }

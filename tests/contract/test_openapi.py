@@ -116,7 +116,7 @@ def test_the_examples_are_as_the_schemas_say(surface: Surface) -> None:
         for content in response["content"].values():
             for example in content.get("examples", {}).values():
                 check(document, content["schema"], example["value"])
-    for said in (operation for path in document["paths"].values() for operation in path.values()):
+    for said in (one for methods in document["paths"].values() for one in methods.values()):
         content = said.get("requestBody", {}).get("content", {}).get("application/json", {})
         if "example" in content:
             check(document, content["schema"], content["example"])

@@ -1,4 +1,4 @@
-"""`make bench`: Fangate beside a plain proxy and the bare upstream, in one run on one machine; then the ledger.
+"""`make bench`: Fangate beside a plain proxy and the bare upstream, in one run on one machine; then the ledger and submissions.
 
 Only the ratios mean something elsewhere: machines are shared, and differ. Table on the terminal; JSON and a plot in `.run/bench/`.
 """
@@ -15,7 +15,8 @@ from deploy.local.profile import RUN
 from tests.load.ledger import post
 from tests.load.plot import draw
 from tests.load.sides import PATH, Cell, Side, fangate, interleaved, measure, running, stamp
-from tests.load.table import print_comparison, print_ledger, print_soak
+from tests.load.table import print_comparison, print_ledger, print_soak, print_submissions
+from tests.load.takedowns import submissions
 from tests.support.stack import Organization, Stack, running_stack
 
 FOLDER: Final = RUN / "bench"
@@ -39,6 +40,9 @@ def main() -> int:
     parser.add_argument("--connections", type=int, nargs="+", default=[1, 16, 64])
     parser.add_argument("--soak", type=float, default=0.0, metavar="SECONDS", help="then load at 64 connections")
     parser.add_argument("--no-ledger", action="store_true")
+    parser.add_argument(
+        "--submissions", type=int, default=30, metavar="N", help="of 10,000 URLs; 0 for none (default: 30)"
+    )
     parser.add_argument(
         "--hold", action="store_true", help="after the figures keep loading, for a profiler; Ctrl-C ends it"
     )
@@ -82,6 +86,11 @@ async def _run(options: argparse.Namespace, stack: Stack, sides: list[Side]) -> 
         steady = await post(stack, organization, records=3 * LEDGER_RATE, rate=LEDGER_RATE)
         print_ledger(hot, steady, LEDGER_RATE)
         report["ledger"] = {"hot": asdict(hot), "steady": asdict(steady)}
+    if options.submissions:
+        large = 10_000 * (4 * options.submissions + 10)
+        found = await submissions(stack, await stack.an_organization(credits=large), rounds=options.submissions)
+        print_submissions(found)
+        report["submissions"] = [asdict(each) for each in found]
     if options.soak:
         soak = [await measure(sides[-1], connections=64, seconds=options.soak / SOAK_STEPS) for _ in range(SOAK_STEPS)]
         print_soak(soak)

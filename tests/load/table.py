@@ -7,6 +7,7 @@ from typing import Final
 
 from tests.load.ledger import Posting
 from tests.load.sides import Cell
+from tests.load.takedowns import Submissions
 
 OURS: Final = ("edge", "sessions", "billing")  # whose memory is promised
 
@@ -63,6 +64,14 @@ def print_ledger(hot: Posting, steady: Posting, rate: int) -> None:
     say(
         f"post latency at {rate:,} debits/s: p50 {steady.p50_ms:.0f} ms, p99 {steady.p99_ms:.0f} ms (to the row's insert)"
     )
+
+
+def print_submissions(found: Sequence[Submissions]) -> None:
+    """How long submissions take, and how many URLs a second that makes."""
+    say("\nsubmissions of URLs, end to end          p50 ms   p99 ms   max ms     URLs/s")
+    for each in found:
+        name = f"{each.urls:,} {each.name}, {each.at_once} at once ({each.count} times)"
+        say(f"  {name:36} {each.p50_ms:8.0f} {each.p99_ms:8.0f} {each.max_ms:8.0f} {each.urls_per_second:10,.0f}")
 
 
 def print_soak(cells: Sequence[Cell]) -> None:
