@@ -63,19 +63,21 @@ class Submitter:
         return took_ms
 
 
-async def submissions(stack: Stack, organization: Organization, *, rounds: int) -> list[Submissions]:
+async def submissions(
+    stack: Stack, organization: Organization, *, rounds: int, large: int = LARGE_URLS
+) -> list[Submissions]:
     """The sizes and shapes that are promised, `rounds` large ones of each."""
     headers = {"X-API-Key": organization.key}
     async with aiohttp.ClientSession(f"{stack.url}/api/platforms/", headers=headers, timeout=TIMEOUT) as session:
         one = await _submitter(session)
-        await one.send(one.fresh(LARGE_URLS), new=LARGE_URLS)  # warm: hosts are known from here on
-        known = one.fresh(LARGE_URLS)
-        await one.send(known, new=LARGE_URLS)
+        await one.send(one.fresh(large), new=large)  # warm: hosts are known from here on
+        known = one.fresh(large)
+        await one.send(known, new=large)
         found = [
-            await _one_by_one(one, "new", [one.fresh(LARGE_URLS) for _ in range(rounds)], LARGE_URLS, is_new=True),
-            await _one_by_one(one, "duplicate", [known] * rounds, LARGE_URLS, is_new=False),
+            await _one_by_one(one, "new", [one.fresh(large) for _ in range(rounds)], large, is_new=True),
+            await _one_by_one(one, "duplicate", [known] * rounds, large, is_new=False),
             await _one_by_one(one, "new", [one.fresh(SMALL_URLS) for _ in range(10 * rounds)], SMALL_URLS, is_new=True),
-            await _side_by_side(one, rounds),
+            await _side_by_side(one, rounds, large),
         ]
         assert await stack.balance(organization) == organization.credits - one.paid
     return found
@@ -98,20 +100,20 @@ async def _one_by_one(
     return _outcome(name, urls, 1, time.perf_counter() - started, took_ms)
 
 
-async def _side_by_side(one: Submitter, rounds: int, at_once: int = 4) -> Submissions:
+async def _side_by_side(one: Submitter, rounds: int, large: int, at_once: int = 4) -> Submissions:
     """As many at a time as one organization may have: what one worker stores in a second."""
-    bodies = [one.fresh(LARGE_URLS) for _ in range(2 * rounds)]
+    bodies = [one.fresh(large) for _ in range(2 * rounds)]
 
     async def line() -> list[float]:
         took_ms = []
         while bodies:
-            took_ms.append(await one.send(bodies.pop(), new=LARGE_URLS))
+            took_ms.append(await one.send(bodies.pop(), new=large))
         return took_ms
 
     started = time.perf_counter()
     lines = await asyncio.gather(*(line() for _ in range(at_once)))
     seconds = time.perf_counter() - started
-    return _outcome("new", LARGE_URLS, at_once, seconds, [ms for took_ms in lines for ms in took_ms])
+    return _outcome("new", large, at_once, seconds, [ms for took_ms in lines for ms in took_ms])
 
 
 def _outcome(name: str, urls: int, at_once: int, seconds: float, took_ms: list[float]) -> Submissions:

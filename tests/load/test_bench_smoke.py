@@ -8,7 +8,8 @@ import pytest
 from tests.load.ledger import post
 from tests.load.plot import draw
 from tests.load.sides import PATH, Cell, Side, fangate, measure, running
-from tests.load.table import print_comparison, print_ledger, print_soak
+from tests.load.table import print_comparison, print_ledger, print_soak, print_submissions
+from tests.load.takedowns import submissions
 from tests.support.stack import Stack
 
 REQUESTS = 200
@@ -68,3 +69,19 @@ async def test_the_ledger_load_posts_every_record_once(stack: Stack, capsys: pyt
     assert (hot.records, steady.records) == (RECORDS, RECORDS)
     assert await stack.debits(organization, at_least=2 * RECORDS) == 2 * RECORDS
     assert "debits/s" in capsys.readouterr().out
+
+
+async def test_the_submissions_are_counted_and_paid_exactly(stack: Stack, capsys: pytest.CaptureFixture[str]) -> None:
+    # given
+    organization = await stack.an_organization(credits=CREDITS)
+
+    # when
+    found = await submissions(stack, organization, rounds=1, large=200)
+    print_submissions(found)
+
+    # then
+    assert [(each.urls, each.count, each.at_once) for each in found] == [
+        (200, 1, 1), (200, 1, 1), (100, 10, 1), (200, 2, 4),
+    ]  # fmt: skip
+    assert all(0 < each.p50_ms <= each.p99_ms <= each.max_ms for each in found)
+    assert "4 at once" in capsys.readouterr().out

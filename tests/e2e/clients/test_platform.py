@@ -53,12 +53,12 @@ async def refused(call: Any) -> PlatformError:
     return caught.value
 
 
-async def test_R63_health_needs_no_key(stack: Stack) -> None:
+async def test_R063_health_needs_no_key(stack: Stack) -> None:
     async with client_of(stack, None) as client:
         assert await client.health() == {"status": "ok"}
 
 
-async def test_R73_to_R97_creators_from_registration_to_deletion(stack: Stack) -> None:
+async def test_R073_to_R097_creators_from_registration_to_deletion(stack: Stack) -> None:
     async with client_of(stack, await a_partner(stack)) as client:
         mine = a_creator(legal_name="Jane Doe", notes="internal")
         assert await client.submit_creators(mine) == {"created": 1, "updated": 0}
@@ -97,7 +97,7 @@ async def test_R73_to_R97_creators_from_registration_to_deletion(stack: Stack) -
         assert [(line["type"], line["amount"]) for line in lines] == [("refund", 1), ("debit", 1), ("topup", 100)]
 
 
-async def test_R98_to_R117_urls_are_taken_paid_and_listed(stack: Stack) -> None:
+async def test_R098_to_R117_urls_are_taken_paid_and_listed(stack: Stack) -> None:
     async with client_of(stack, await a_partner(stack, 1_000)) as client:
         await client.submit_creators(a_creator("One"), a_creator("Two"))
         one, two = [creator["id"] for creator in (await client.creators())["creators"]]
@@ -126,7 +126,7 @@ async def test_R98_to_R117_urls_are_taken_paid_and_listed(stack: Stack) -> None:
         assert (await client.transactions(limit=1_000))["limit"] == 100
 
 
-async def test_R70_R111_too_few_credits_say_what_is_required_and_store_nothing(stack: Stack) -> None:
+async def test_R070_R111_too_few_credits_say_what_is_required_and_store_nothing(stack: Stack) -> None:
     async with client_of(stack, await a_partner(stack, 2)) as client:
         await client.submit_creators(a_creator())
         creator_id = (await client.creators())["creators"][0]["id"]
@@ -208,7 +208,7 @@ async def test_a_batch_can_be_looked_at_on_both_surfaces(stack: Stack) -> None:
         ("DELETE", "/creators/0190b5c2-7d2e-7a31-9c44-5f0a8d3e1b01?confirm=false&confirm=true", None, "confirm"),
     ],
 )
-async def test_R69_bad_requests_name_the_place(
+async def test_R069_bad_requests_name_the_place(
     stack: Stack, method: str, path: str, body: dict[str, Any] | None, place: str
 ) -> None:
     async with client_of(stack, stack.demo["FANGATE_PLATFORM_API_KEY"]) as client:
@@ -218,7 +218,7 @@ async def test_R69_bad_requests_name_the_place(
 
 
 @pytest.mark.parametrize("creator_id", ["creator_abc123", "0190b5c2-7d2e-7a31-9c44-5f0a8d3e1b01"])
-async def test_R71_unknown_creators_are_404_everywhere(stack: Stack, creator_id: str) -> None:
+async def test_R071_unknown_creators_are_404_everywhere(stack: Stack, creator_id: str) -> None:
     async with client_of(stack, stack.demo["FANGATE_PLATFORM_API_KEY"]) as client:
         for call in (
             client.creator(creator_id),
@@ -242,7 +242,7 @@ async def test_R175_another_organizations_creators_and_transactions_are_not_ther
         assert [line["amount"] for line in (await other.transactions())["transactions"]] == [7]
 
 
-async def test_R64_R62_a_missing_a_bad_and_an_inactive_accounts_key_are_401(stack: Stack) -> None:
+async def test_R064_R062_a_missing_a_bad_and_an_inactive_accounts_key_are_401(stack: Stack) -> None:
     org_id = str(uuid.uuid4())
     await stack.cli("auth", "org", "create", "--name", "suspended", "--org-id", org_id)
     made = await stack.cli("auth", "key", "create", "--org", org_id, "--role", "takedowns", "--label", "x")
@@ -253,7 +253,7 @@ async def test_R64_R62_a_missing_a_bad_and_an_inactive_accounts_key_are_401(stac
         assert (error.status, error.body) == (401, {"error": "Invalid or missing API key"})
 
 
-async def test_R66_a_body_over_5_mib_is_413_and_one_of_5_mib_is_read(stack: Stack) -> None:
+async def test_R066_a_body_over_5_mib_is_413_and_one_of_5_mib_is_read(stack: Stack) -> None:
     async with client_of(stack, stack.demo["FANGATE_PLATFORM_API_KEY"]) as client:
         frame = len(b'{"groups":[],"notes":""}')
         for size, status in ((5 * MIB, 400), (5 * MIB + 1, 413)):
@@ -266,7 +266,7 @@ async def test_R66_a_body_over_5_mib_is_413_and_one_of_5_mib_is_read(stack: Stac
                 ).status == status
 
 
-async def test_R67_R68_every_error_is_documented_and_the_fifth_submission_at_once_waits(stack: Stack) -> None:
+async def test_R067_R068_every_error_is_documented_and_the_fifth_submission_at_once_waits(stack: Stack) -> None:
     async with client_of(stack, await a_partner(stack, 100_000)) as client:
         await client.submit_creators(a_creator())
         creator_id = (await client.creators())["creators"][0]["id"]

@@ -87,7 +87,7 @@ async def test_a_dry_run_is_200_with_its_price_and_no_batch(redis_url: str) -> N
     ],
     ids=lambda value: value.code if isinstance(value, Refusal) else "",
 )  # fmt: skip
-async def test_R67_errors_have_one_member_and_the_facts_of_the_page(
+async def test_R067_errors_have_one_member_and_the_facts_of_the_page(
     redis_url: str, refusal: Exception, status: int, body: dict[str, Any]
 ) -> None:
     answer = await submitted(redis_url, refusal)
@@ -95,7 +95,7 @@ async def test_R67_errors_have_one_member_and_the_facts_of_the_page(
     assert ("Retry-After" in answer.headers) is (status == 503)
 
 
-async def test_R68_a_full_window_is_429_with_the_seconds_in_the_body(redis_url: str) -> None:
+async def test_R068_a_full_window_is_429_with_the_seconds_in_the_body(redis_url: str) -> None:
     async with running_edge(redis_url) as edge:
         key, _, _ = edge.organization(limits=Limits(per_day=0))
         answer = await ask(edge, key, "GET", "/creators")
@@ -103,7 +103,7 @@ async def test_R68_a_full_window_is_429_with_the_seconds_in_the_body(redis_url: 
     assert answer.json == {"error": "Rate limit exceeded", "retryAfterSeconds": int(answer.headers["Retry-After"])}
 
 
-async def test_R65_guessing_is_429_with_the_seconds_in_the_body(redis_url: str) -> None:
+async def test_R065_guessing_is_429_with_the_seconds_in_the_body(redis_url: str) -> None:
     async with running_edge(redis_url) as edge:
         answers = [await ask(edge, new_key("fgk_"), "GET", "/creators") for _ in range(30)]
     assert answers[0].json == {"error": "Invalid or missing API key"}
@@ -115,21 +115,21 @@ async def test_R65_guessing_is_429_with_the_seconds_in_the_body(redis_url: str) 
     }
 
 
-async def test_R64_an_inactive_account_is_401_here(redis_url: str) -> None:
+async def test_R064_an_inactive_account_is_401_here(redis_url: str) -> None:
     async with running_edge(redis_url) as edge:
         key, _, _ = edge.organization(org_state="suspended")
         answer = await ask(edge, key, "GET", "/creators")
     assert (answer.status, answer.json) == (401, {"error": "Invalid or missing API key"})
 
 
-async def test_R61_the_key_is_taken_from_its_header_only(redis_url: str) -> None:
+async def test_R061_the_key_is_taken_from_its_header_only(redis_url: str) -> None:
     async with running_edge(redis_url) as edge:
         key, _, _ = edge.organization()
         answer = await ask(edge, "", "GET", "/creators", headers={"Authorization": f"Bearer {key}"})
     assert answer.status == 401
 
 
-async def test_R66_the_cap_is_5_mib_here_and_1_mib_elsewhere(redis_url: str) -> None:
+async def test_R066_the_cap_is_5_mib_here_and_1_mib_elsewhere(redis_url: str) -> None:
     async with running_edge(redis_url) as edge:
         key, _, _ = edge.organization()
         edge.services.replies[SubmitUrls] = a_reply()
@@ -176,7 +176,7 @@ async def test_the_fifth_submission_of_an_organization_waits_and_another_organiz
     [("", False), ("?confirm=true", False), ("?confirm=TRUE", False), ("?confirm=false", True), ("?confirm=False", True),
      ("?confirm=0", True), ("?confirm=no", True), ("?confirm[]=false", True)],
 )  # fmt: skip
-async def test_R94_delete_is_a_dry_run_when_it_says_so(redis_url: str, query: str, *, is_dry_run: bool) -> None:
+async def test_R094_delete_is_a_dry_run_when_it_says_so(redis_url: str, query: str, *, is_dry_run: bool) -> None:
     async with running_edge(redis_url) as edge:
         key, _, _ = edge.organization()
         edge.services.replies[DeleteCreator] = CreatorDeletion(
