@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import io
 import json
 import re
 import shutil
@@ -262,7 +263,7 @@ async def test_R066_a_body_over_5_mib_is_413_and_one_of_5_mib_is_read(stack: Sta
             json_type = {"Content-Type": "application/json"}
             with contextlib.suppress(aiohttp.ClientOSError):  # the rest of the body is not read
                 assert (
-                    await refused(client.call("POST", "/submit-urls", data=body, headers=json_type))
+                    await refused(client.call("POST", "/submit-urls", data=io.BytesIO(body), headers=json_type))
                 ).status == status
 
 

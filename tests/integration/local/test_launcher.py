@@ -78,7 +78,8 @@ async def test_up_is_quick_the_second_time_and_a_killed_launcher_leaves_no_child
         assert status == 0, text
         assert await launcher.call() == 200
         assert set(launcher.demo) == {
-            "FANGATE_URL", "FANGATE_API_KEY", "FANGATE_LIMITED_API_KEY", "FANGATE_MODEL_ID", "FANGATE_MODEL_ACCOUNT",
+            "FANGATE_URL", "FANGATE_API_KEY", "FANGATE_LIMITED_API_KEY", "FANGATE_PLATFORM_API_KEY", "FANGATE_CREATOR_ID",
+            "FANGATE_MODEL_ID", "FANGATE_MODEL_ACCOUNT",
             "FANGATE_SANDBOX_URL", "FANGATE_ADMIN_URLS",
         }  # fmt: skip
         assert (launcher.folder / "demo.env").stat().st_mode & 0o777 == 0o600
@@ -140,7 +141,7 @@ async def test_run_on_given_servers_shows_a_paid_call_and_ctrl_c_leaves_no_proce
         await until(lambda: "Ctrl-C stops" in run.tail() or run.exit_code is not None, timeout_s=START_SECONDS_MAX)
         text = log.read_text(encoding="utf-8")
         assert run.exit_code is None, text
-        assert "balance in the ledger: 110,000 before, 109,999 after (used: 1)" in text
+        assert "balance in the ledger: 109,996 before, 109,995 after (used: 1)" in text
         assert await launcher.call() == 200
         processes = launcher.processes()
         assert {name for name, _ in launcher.profile.processes()} == {"sandbox", "billing", "auth", "sessions", "edge"}
