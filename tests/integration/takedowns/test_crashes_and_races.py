@@ -1,9 +1,11 @@
 """The table of crashes and races of a submission: whatever happens, the lease is closed and the debit is what is stored."""
 
 import asyncio
+import contextlib
 import signal
 import sys
 import uuid
+from collections.abc import AsyncIterator
 from typing import Any
 
 import msgspec
@@ -12,12 +14,15 @@ import pytest
 from libs.common.contracts.takedowns import BatchDebited
 from libs.common.errors import DeadlinePassed, FangateError, Refused, RpcError, Unavailable
 from libs.common.ids import uuid7
-from services.takedowns.domain.errors import InsufficientCredits, ProcessingFailed
+from services.takedowns.domain.errors import CommitLost, InsufficientCredits, ProcessingFailed
 from services.takedowns.domain.ports import KnownHost, Submissions
+from services.takedowns.usecases.store_batch import StoreBatch
 from tests.support.servers import TestDatabase
 from tests.support.takedowns import Takedowns
 from tests.support.takedowns_victim import Job
 
+KILL = """SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
+          WHERE datname = current_database() AND application_name = 'test' AND state = 'idle in transaction'"""
 URLS = [f"https://piracy-site.com/{n}" for n in range(50)]
 
 
@@ -216,3 +221,57 @@ async def test_a_402_with_a_racing_twin_is_looked_at_once_more(takedowns: Takedo
         await takedowns.submit((creator, ["https://piracy-site.com/new"]), org_id=poor)
     assert await takedowns.billing.balance(poor) == 0
     assert await takedowns.billing.leased(poor) == 0
+
+
+class Lossy:
+    """Submissions whose database connection is lost: in the open transaction, or when its commit was sent."""
+
+    def __init__(self, takedowns: Takedowns, when: str) -> None:
+        self._takedowns, self._real, self._when = takedowns, takedowns.on.submissions, when
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._real, name)
+
+    @contextlib.asynccontextmanager
+    async def transaction(self) -> AsyncIterator[Any]:
+        when, self._when = self._when, ""
+        async with self._real.transaction() as tx:
+            yield tx
+            if when == "open":
+                killed = await self._takedowns.db.fetchval(KILL)
+                assert killed == 1
+        if when == "committed":
+            raise CommitLost
+
+
+async def test_a_database_connection_lost_in_the_open_transaction_is_503_and_free(takedowns: Takedowns) -> None:
+    creator = await takedowns.creator()
+    lossy: Any = Lossy(takedowns, "open")
+    object.__setattr__(takedowns.do.submit_urls, "store", StoreBatch(lossy))
+    with pytest.raises(Unavailable):
+        await takedowns.submit((creator, URLS))
+    assert await takedowns.count("urls") == 0
+    assert await sweep(takedowns) == 1
+    assert await takedowns.leased() == 0
+    assert await takedowns.balance() == 100_000
+    assert (await takedowns.submit((creator, URLS))).new == 50
+
+
+async def test_a_commit_of_unknown_outcome_is_answered_by_what_the_rows_say(takedowns: Takedowns) -> None:
+    creator = await takedowns.creator()
+    lossy: Any = Lossy(takedowns, "committed")
+    object.__setattr__(takedowns.do.submit_urls, "store", StoreBatch(lossy))
+    assert (await takedowns.submit((creator, URLS))).new == 50
+    assert await takedowns.count("batches") == 1
+    assert await takedowns.balance() == 100_000 - 50
+    assert await takedowns.leased() == 0
+
+
+async def test_a_debit_that_the_outbox_held_back_is_posted_once_and_its_lease_waits(takedowns: Takedowns) -> None:
+    creator = await takedowns.creator()
+    await takedowns.submit((creator, URLS))
+    takedowns.billing.clock.skip(3_600)
+    await takedowns.billing.expire()  # time alone does not close a batch's lease
+    assert await takedowns.billing.leased(takedowns.org_id) == 50
+    assert await takedowns.balance() == 100_000 - 50
+    assert await takedowns.leased() == 0

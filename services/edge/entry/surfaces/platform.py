@@ -28,7 +28,7 @@ class Platform:
     title = "The dialect of takedown platforms"
     about = (
         "Register creators, submit URLs of stolen content for them, follow what it costs. Bodies are their own, without an envelope, and\n"
-        "may have 5 MiB here. Every error is `{error}`, with `retryAfterSeconds` on a 429, and `required` and `balance` on a 402; its stable\n"
+        "may have 5 MiB here: 10,000 URLs of up to 500 characters, not of 2,048. Every error is `{error}`, with `retryAfterSeconds` on a 429, and `required` and `balance` on a 402; its stable\n"
         "code is in `X-Error-Code`. No plan is needed: bought credits are enough."
     )
     schemas: Mapping[str, Schema] = {}
