@@ -126,10 +126,11 @@ async def _send(world: World, exchange: str, copies: list[Any]) -> None:
 
 
 async def queue_deleted(world: World) -> None:
-    """The queue of the calls to sessions, and made again at once: they are refused or unknown, and its consumer comes back."""
+    """The queue of the calls to sessions, and made again: they are refused or unknown, and its consumer comes back."""
     admin = await aio_pika.connect(world.servers.without_wire(world.stack.env["FANGATE_AMQP_URL_EDGE"], user="admin"))
     async with admin:
         await (await admin.channel()).queue_delete("sessions.rpc")
+    await world.burst(4)  # all customers may be waiting for answers
     await world.servers.broker.management.import_definitions(definitions(world.vhost))
     await asyncio.sleep(1.0)
 
