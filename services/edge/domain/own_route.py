@@ -133,6 +133,10 @@ def checked_own(routes: Iterable[OwnRoute]) -> tuple[OwnRoute, ...]:
             raise ValueError(f"{route.name}: 200 or 201 with data, 204 without")
         if route.show_link is not None and not route.shows_secret:
             raise ValueError(f"{route.name}: a link in the answer is a secret")
+        if (route.status_of is None) is bool(route.other_statuses):
+            raise ValueError(f"{route.name}: statuses that the answer decides are named, and only those")
+        if route.passes_body and route.body is None:
+            raise ValueError(f"{route.name}: a body that is passed on is looked at first")
         if route.body is not None and route.method not in WITH_BODY:
             raise ValueError(f"{route.name}: no body is read of a {route.method}")
     return tuple(routes)

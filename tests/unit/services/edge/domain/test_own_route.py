@@ -44,6 +44,9 @@ def asked(**path: str) -> Asked:
         {"status": 204},
         {"data": None},
         {"body": OwnRoute},
+        {"status_of": lambda _: 200},
+        {"other_statuses": (207,)},
+        {"passes_body": True},
     ],
     ids=str,
 )
