@@ -54,12 +54,12 @@ async def refused(call: Any) -> PlatformError:
     return caught.value
 
 
-async def test_R063_health_needs_no_key(stack: Stack) -> None:
+async def test_R060_R063_health_needs_no_key(stack: Stack) -> None:
     async with client_of(stack, None) as client:
         assert await client.health() == {"status": "ok"}
 
 
-async def test_R073_to_R097_creators_from_registration_to_deletion(stack: Stack) -> None:
+async def test_R073_R083_R086_R087_R095_creators_from_registration_to_deletion(stack: Stack) -> None:
     async with client_of(stack, await a_partner(stack)) as client:
         mine = a_creator(legal_name="Jane Doe", notes="internal")
         assert await client.submit_creators(mine) == {"created": 1, "updated": 0}
@@ -98,7 +98,7 @@ async def test_R073_to_R097_creators_from_registration_to_deletion(stack: Stack)
         assert [(line["type"], line["amount"]) for line in lines] == [("refund", 1), ("debit", 1), ("topup", 100)]
 
 
-async def test_R098_to_R117_urls_are_taken_paid_and_listed(stack: Stack) -> None:
+async def test_R099_R113_R114_R115_R116_R117_urls_are_taken_paid_and_listed(stack: Stack) -> None:
     async with client_of(stack, await a_partner(stack, 1_000)) as client:
         await client.submit_creators(a_creator("One"), a_creator("Two"))
         one, two = [creator["id"] for creator in (await client.creators())["creators"]]

@@ -175,7 +175,7 @@ async def test_R112_a_creator_deleted_between_check_and_insert_fails_alone(taked
     assert await statuses(takedowns) == ["partial"]
 
 
-async def test_when_all_groups_fail_the_batch_is_500_and_free(takedowns: Takedowns) -> None:
+async def test_R072_when_all_groups_fail_the_batch_is_500_and_free(takedowns: Takedowns) -> None:
     creator = await takedowns.creator()
 
     class Bomb:

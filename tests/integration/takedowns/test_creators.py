@@ -51,7 +51,7 @@ async def delete(takedowns: Takedowns, creator_id: uuid.UUID, *, is_dry_run: boo
     return await takedowns.do.manage_creators.delete(request)
 
 
-async def test_upsert_key_is_the_normalised_address_and_the_given_form_is_kept(takedowns: Takedowns) -> None:
+async def test_R077_upsert_key_is_the_normalised_address_and_the_given_form_is_kept(takedowns: Takedowns) -> None:
     assert await register(takedowns, said(email="A@X.com")) == (1, 0)
     assert await register(takedowns, said(email="a@x.com")) == (0, 1)
     assert await register(takedowns, said(email="a+tag@x.com"), said(email="ü@faß.de")) == (2, 0)
@@ -66,7 +66,7 @@ async def test_same_email_twice_in_one_request_is_as_if_sent_twice(takedowns: Ta
     assert (creator.stage_name, creator.notes, creator.legal_name) == ("B", "last", "Jane")
 
 
-async def test_identical_resend_updates_nothing(takedowns: Takedowns) -> None:
+async def test_R074_identical_resend_updates_nothing(takedowns: Takedowns) -> None:
     await register(takedowns, said())
     (before,) = await listed(takedowns)
     assert await register(takedowns, said()) == (0, 1)
@@ -77,7 +77,9 @@ async def test_identical_resend_updates_nothing(takedowns: Takedowns) -> None:
     assert len(after.official_links) == 3
 
 
-async def test_field_absent_is_unchanged_null_is_cleared_and_links_are_replaced(takedowns: Takedowns) -> None:
+async def test_R079_R080_R081_field_absent_is_unchanged_null_is_cleared_and_links_are_replaced(
+    takedowns: Takedowns,
+) -> None:
     await register(takedowns, said(legal_name="Jane", notification_email="n@example.com", notes="x"))
     await register(takedowns, said(legal_name=None, official_links=(OfficialLink("fanvue", "z"),)))
     (creator,) = await listed(takedowns)
@@ -85,7 +87,9 @@ async def test_field_absent_is_unchanged_null_is_cleared_and_links_are_replaced(
     assert creator.official_links == (OfficialLink("fanvue", "z"),)
 
 
-async def test_500_creators_are_taken_501_and_none_are_refused_and_one_bad_item_stops_all(takedowns: Takedowns) -> None:
+async def test_R075_500_creators_are_taken_501_and_none_are_refused_and_one_bad_item_stops_all(
+    takedowns: Takedowns,
+) -> None:
     many = [said(email=f"c{n}@example.com") for n in range(501)]
     for wrong in ([], many):
         with pytest.raises(InvalidRequest, match="creators: 1 to 500"):
@@ -132,7 +136,7 @@ async def test_official_links_are_brought_into_their_plain_form(
         ((OfficialLink("fansly", "a\nb"),), r"official_links\[0\]\.handle"),
     ],
 )
-async def test_official_links_that_are_wrong_are_named(
+async def test_R078_official_links_that_are_wrong_are_named(
     takedowns: Takedowns, links: tuple[OfficialLink, ...], place: str
 ) -> None:
     with pytest.raises(InvalidRequest, match=rf"creators\[0\]\.{place}"):
@@ -153,12 +157,16 @@ async def test_official_links_that_are_wrong_are_named(
         ({"notes": "a" * 10_001}, "notes"),
     ],
 )
-async def test_texts_that_cannot_be_kept_are_named(takedowns: Takedowns, changes: dict[str, str], place: str) -> None:
+async def test_R076_texts_that_cannot_be_kept_are_named(
+    takedowns: Takedowns, changes: dict[str, str], place: str
+) -> None:
     with pytest.raises(InvalidRequest, match=rf"creators\[0\]\.{place}:"):
         await register(takedowns, said(**changes))
 
 
-async def test_patch_keeps_what_is_absent_and_clears_what_is_null(takedowns: Takedowns) -> None:
+async def test_R088_R089_R090_R091_R092_patch_keeps_what_is_absent_and_clears_what_is_null(
+    takedowns: Takedowns,
+) -> None:
     await register(takedowns, said(legal_name="Jane", notes="x"))
     (creator,) = await listed(takedowns)
     changed = await update(takedowns, creator.id, legal_name=None, stage_name="B")
@@ -179,7 +187,7 @@ async def test_patch_to_the_email_of_another_live_creator_is_409(takedowns: Take
     assert (await update(takedowns, two.id, email="A@example.com")).email == "A@example.com"
 
 
-async def test_delete_is_soft_at_once_and_cancels_refunds_and_stops_what_follows(takedowns: Takedowns) -> None:
+async def test_R093_delete_is_soft_at_once_and_cancels_refunds_and_stops_what_follows(takedowns: Takedowns) -> None:
     creator_id = await takedowns.creator()
     urls = [f"{U}{n}" for n in range(250)]
     await takedowns.submit((creator_id, urls))
@@ -244,7 +252,7 @@ async def test_personal_data_go_after_30_days_and_counters_stay(takedowns: Taked
     ("search", "found"),
     [("", 3), ("100%", 1), ("a_b", 1), ("A_B", 1), ("%", 1), ("_", 1), ("\\", 1), ("x", 0), ("\x00", 0)],
 )
-async def test_stats_search_takes_its_text_literally(takedowns: Takedowns, search: str, found: int) -> None:
+async def test_R096_stats_search_takes_its_text_literally(takedowns: Takedowns, search: str, found: int) -> None:
     await register(
         takedowns, said(stage_name="100%", email="1@x.com"), said(stage_name="a_b", email="2@x.com"),
         said(stage_name="c\\d", email="3@x.com"),
@@ -261,7 +269,7 @@ async def test_another_organizations_id_is_not_found(takedowns: Takedowns) -> No
         await delete(takedowns, foreign)
 
 
-async def test_pages_are_oldest_first_cut_to_the_maximum_and_empty_past_the_end(takedowns: Takedowns) -> None:
+async def test_R084_R085_pages_are_oldest_first_cut_to_the_maximum_and_empty_past_the_end(takedowns: Takedowns) -> None:
     await register(takedowns, *(said(stage_name=f"c{n}", email=f"c{n}@x.com") for n in range(5)))
     assert [creator.stage_name for creator in await listed(takedowns, limit=2, offset=1)] == ["c1", "c2"]
     assert len(await listed(takedowns, limit=5_000)) == 5
@@ -278,3 +286,32 @@ async def test_two_registrations_of_the_same_creators_at_once_make_each_once(tak
 
 def test_nothing_said_is_unset() -> None:
     assert said().notes is UNSET
+
+
+async def test_R082_the_nineteen_platforms_are_known(takedowns: Takedowns) -> None:
+    names = [
+        "onlyfans",
+        "fansly",
+        "fanvue",
+        "manyvids",
+        "chaturbate",
+        "stripchat",
+        "cam4",
+        "bongacams",
+        "livejasmin",
+        "camsoda",
+        "patreon",
+        "twitter",
+        "instagram",
+        "tiktok",
+        "reddit",
+        "pornhub",
+        "xvideos",
+        "xhamster",
+        "other",
+    ]
+    links = tuple(OfficialLink(name, "example") for name in names)
+    await register(takedowns, said(official_links=links))
+    (creator,) = await listed(takedowns)
+    assert creator.official_links == links
+    assert len(links) == 19

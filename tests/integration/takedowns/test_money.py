@@ -137,7 +137,7 @@ async def test_the_audit_finds_a_refund_that_is_given_twice(takedowns: Takedowns
     assert await discrepancies(world) != []
 
 
-async def test_four_concurrent_refunds_of_the_same_urls_give_each_back_once(takedowns: Takedowns) -> None:
+async def test_R107_four_concurrent_refunds_of_the_same_urls_give_each_back_once(takedowns: Takedowns) -> None:
     creator = await takedowns.creator()
     await takedowns.submit((creator, [f"https://host{n % 5}.com/{n}" for n in range(1_000)]))
     owner, ids = await takedowns.owner(creator), await takedowns.url_ids(creator)

@@ -17,7 +17,7 @@ from tests.support.takedowns import Takedowns
 U = "https://piracy-site.com/a"
 
 
-async def test_new_urls_are_paid_and_counted_by_host(takedowns: Takedowns) -> None:
+async def test_R105_R109_new_urls_are_paid_and_counted_by_host(takedowns: Takedowns) -> None:
     creator = await takedowns.creator()
     reply = await takedowns.submit(
         (creator, [U, "https://t.me/leak/1", "https://t.me/leak/2", "nonsense"]), notes="Weekly"
@@ -88,7 +88,9 @@ async def test_another_organizations_creator_is_404_and_five_are_named(takedowns
     assert caught.value.public == "Creator not found: " + ", ".join(f"creator_{n}" for n in range(5))
 
 
-async def test_groups_missing_empty_or_over_100_and_urls_over_10000_are_refused(takedowns: Takedowns) -> None:
+async def test_R098_R100_R102_groups_missing_empty_or_over_100_and_urls_over_10000_are_refused(
+    takedowns: Takedowns,
+) -> None:
     creator = await takedowns.creator()
     with pytest.raises(InvalidRequest, match="groups: 1 to 100"):
         await takedowns.submit()
@@ -112,7 +114,7 @@ async def test_a_lone_surrogate_is_no_json(takedowns: Takedowns) -> None:
         await takedowns.do.submit_urls(SubmitUrls(org_id=takedowns.org_id), body, uuid7())
 
 
-async def test_url_of_2048_characters_is_taken_and_2049_is_invalid(takedowns: Takedowns) -> None:
+async def test_R101_url_of_2048_characters_is_taken_and_2049_is_invalid(takedowns: Takedowns) -> None:
     creator = await takedowns.creator()
     longest = "https://example-leaks.com/".ljust(2048, "a")
     reply = await takedowns.submit((creator, [longest, longest + "a"]))
@@ -120,7 +122,7 @@ async def test_url_of_2048_characters_is_taken_and_2049_is_invalid(takedowns: Ta
 
 
 @pytest.mark.parametrize("urls", [["nonsense", "ftp://x.com/a"], [U, U]])
-async def test_all_invalid_or_all_duplicates_leave_no_ledger_row(takedowns: Takedowns, urls: list[str]) -> None:
+async def test_R106_all_invalid_or_all_duplicates_leave_no_ledger_row(takedowns: Takedowns, urls: list[str]) -> None:
     creator = await takedowns.creator()
     await takedowns.submit((creator, [U]))
     before = await takedowns.balance()
@@ -227,7 +229,7 @@ async def test_host_that_cannot_be_parsed_counts_at_top_level_only(takedowns: Ta
     }  # fmt: skip
 
 
-async def test_contacts_are_what_is_cached_and_null_for_unknown_hosts(takedowns: Takedowns) -> None:
+async def test_R110_R178_contacts_are_what_is_cached_and_null_for_unknown_hosts(takedowns: Takedowns) -> None:
     add = """INSERT INTO directory (id, source, name, match, kind, takedown_method, dmca_email, form_url, confidence)
              VALUES ($1, 'shipped', $1, $2, 'platform', $3, $4, $5, 'high')"""
     await takedowns.db.execute(add, "telegram", ["t.me", ".t.me"], "email", "dmca@telegram.org", None)
@@ -255,7 +257,7 @@ async def test_a_dry_run_prices_and_does_nothing(takedowns: Takedowns) -> None:
     assert [await takedowns.count(table) for table in ("urls", "batches", "hosts")] == rows
 
 
-async def test_stats_add_up(takedowns: Takedowns) -> None:
+async def test_R097_stats_add_up(takedowns: Takedowns) -> None:
     one, two = await takedowns.creator("One"), await takedowns.creator("Two")
     await takedowns.submit((one, [U, U, "x"]), (two, [U]))
     await takedowns.submit((one, [U]))
