@@ -43,14 +43,15 @@ class Router:
         nodes: list[tuple[_Node, dict[str, str]]] = []
         if len(segments) <= SEGMENTS_MAX and not segments[0]:
             _walk(self._root, segments, 1, {}, nodes)
-        for node, parameters in nodes:
-            route = node.methods.get(method)
-            if route is not None:
-                return route, parameters
-        if nodes:
-            allow = sorted({name for node, _ in nodes for name in node.methods})
-            raise Refusal("METHOD_NOT_ALLOWED", allow=", ".join(allow))
-        raise Refusal("NOT_FOUND")
+        if not nodes:
+            raise Refusal("NOT_FOUND")
+        node, parameters = nodes[
+            0
+        ]  # a literal before a parameter: `creators/stats` is nobody's id, whatever the method
+        route = node.methods.get(method)
+        if route is None:
+            raise Refusal("METHOD_NOT_ALLOWED", allow=", ".join(sorted(node.methods)))
+        return route, parameters
 
     def _add(self, route: Route) -> None:
         node = self._root

@@ -7,6 +7,7 @@ from services.edge.domain.catalogue import Route
 from services.edge.domain.refusal import Refusal
 from services.edge.entry.router import Router
 from services.edge.entry.surfaces.gateway import Gateway
+from services.edge.entry.surfaces.platform import Platform
 from tests.support.edge import a_route
 
 ROUTER = Router(Gateway().routes())
@@ -90,3 +91,13 @@ def test_a_literal_wins_over_a_parameter_that_takes_anything() -> None:
     router = Router((a_route(path="/v1/{account}/chats"), a_route(name="health", path="/v1/health")))
     assert router.find("GET", "/v1/health")[0].name == "health"
     assert router.find("GET", "/v1/health/chats")[0].name == "chats_list"
+
+
+def test_a_literal_beside_any_segment_is_never_taken_for_an_id() -> None:
+    router = Router(Platform().routes())
+    assert router.find("GET", "/api/platforms/creators/stats")[0].name == "creators_read_stats"
+    assert router.find("PATCH", "/api/platforms/creators/creator_abc123")[0].name == "creators_update"
+    for method in ("PATCH", "DELETE"):
+        with pytest.raises(Refusal) as caught:
+            router.find(method, "/api/platforms/creators/stats")
+        assert (caught.value.status, caught.value.allow) == (405, "GET")
