@@ -1,49 +1,15 @@
 """The outgoing HTTP client against servers that misbehave."""
 
 import asyncio
-import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 
 import pytest
 
 from deploy.local import ports
 from libs.common.http.client import HttpClient, HttpError, HttpTimeout, HttpTooLarge
+from tests.support.raw_server import answer, serving
 
-Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 MAX = 10_000
-
-
-@contextlib.asynccontextmanager
-async def serving(*answers: bytes, asks: list[bytes] | None = None, stay_s: float = 0.0) -> AsyncIterator[str]:
-    """A server that reads a request and writes the next of `answers`, raw; then it hangs up after `stay_s`."""
-    left = list(answers)
-    serving_now: set[asyncio.Task[None]] = set()
-
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        serving_now.add(task)
-        with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
-            ask = await reader.readuntil(b"\r\n\r\n")
-            if asks is not None:
-                asks.append(ask)
-            writer.write(left.pop(0))
-            await writer.drain()
-            await asyncio.sleep(stay_s)
-        writer.close()
-        with contextlib.suppress(ConnectionError):
-            await writer.wait_closed()
-
-    (port,) = ports.pick(1)
-    server = await asyncio.start_server(serve, "127.0.0.1", port)
-    try:
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        server.close()
-        for task in serving_now:
-            task.cancel()
-        await asyncio.gather(*serving_now, return_exceptions=True)
-        await server.wait_closed()
 
 
 @pytest.fixture
@@ -51,11 +17,6 @@ async def http() -> AsyncIterator[HttpClient]:
     client = await HttpClient.open(body_bytes_max=MAX)
     yield client
     await client.close()
-
-
-def answer(body: bytes, *headers: str, status: str = "200 OK") -> bytes:
-    lines = [f"HTTP/1.1 {status}", *headers, f"Content-Length: {len(body)}", "Connection: close"]
-    return "\r\n".join(lines).encode() + b"\r\n\r\n" + body
 
 
 async def test_what_is_sent_and_what_comes_back(http: HttpClient) -> None:
