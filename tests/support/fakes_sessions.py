@@ -36,22 +36,6 @@ def a_session(name: str = "first") -> Session:
 
 
 @dataclass
-class FakeClock:
-    """Stands still until it is moved."""
-
-    ms: int = 1_780_000_000_000
-
-    def now(self) -> datetime:
-        return datetime.fromtimestamp(self.ms / 1000, tz=UTC)
-
-    def now_ms(self) -> int:
-        return self.ms
-
-    def stopwatch_ms(self) -> int:
-        return self.ms
-
-
-@dataclass
 class FakeStore:
     """`ModelStore` and `Models`: one model, a real lock, rolled back when a holder raises."""
 

@@ -9,7 +9,8 @@ from libs.common.db.errors import DatabaseAway
 from services.sessions.domain.account import Holder
 from services.sessions.domain.ports import Live
 from services.sessions.store.model_cache import AGE_MS_MAX, ENTRIES_MAX, HOLDERS_AGE_MS, CachedModels
-from tests.support.fakes_sessions import FakeClock, a_model, a_session
+from tests.support.clock import FakeClock
+from tests.support.fakes_sessions import a_model, a_session
 
 
 class Truth:

@@ -14,7 +14,8 @@ from services.sessions.domain.model import State
 from services.sessions.domain.ports import CodeAsked
 from services.sessions.usecases.connect_model import AskConnect, ConnectModel, give
 from services.sessions.usecases.disconnect_model import DisconnectModel
-from tests.support.fakes_sessions import FakeClock, FakeProvider, FakeStore, a_model, a_session, a_store
+from tests.support.clock import FakeClock
+from tests.support.fakes_sessions import FakeProvider, FakeStore, a_model, a_session, a_store
 
 CREDENTIALS = Credentials(email="new@b.c", password="new")
 

@@ -6,7 +6,8 @@ from services.sessions.domain.errors import Paced
 from services.sessions.domain.model import Model
 from services.sessions.domain.pace import Rate
 from services.sessions.usecases.pace_calls import PaceCalls
-from tests.support.fakes_sessions import FakeClock, a_model
+from tests.support.clock import FakeClock
+from tests.support.fakes_sessions import a_model
 
 
 class Bench:

@@ -28,9 +28,9 @@ from services.sessions.domain.ports import Live
 from services.sessions.domain.upstream_call import Outcome, Recorded, UpstreamAnswer
 from services.sessions.usecases.proxy_call import ANSWER_MARGIN_MS, PACE_FLOOR_MS, ProxyCall
 from services.sessions.usecases.refresh_session import Why
+from tests.support.clock import FakeClock
 from tests.support.fakes_sessions import (
     FakeCalls,
-    FakeClock,
     FakePace,
     FakeProvider,
     FakeStore,

@@ -8,7 +8,8 @@ from services.sessions.domain.errors import ModelNotConnected, ModelNotFound, Pl
 from services.sessions.domain.model import State
 from services.sessions.domain.ports import CodeAsked, Live
 from services.sessions.usecases.refresh_session import SIGN_INS_MAX, SIGN_INS_MS, RefreshSession, Why
-from tests.support.fakes_sessions import FakeClock, FakeProvider, FakeStore, a_model, a_session, a_store, signed_in_as
+from tests.support.clock import FakeClock
+from tests.support.fakes_sessions import FakeProvider, FakeStore, a_model, a_session, a_store, signed_in_as
 
 
 class Bench:
