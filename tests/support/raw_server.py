@@ -2,9 +2,38 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 
 from deploy.local import ports
+
+Talk = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+
+
+@contextlib.asynccontextmanager
+async def talking(talk: Talk, *, host: str = "127.0.0.1", port: int = 0) -> AsyncIterator[int]:
+    """A server that has each connection by `talk`, and hangs up where that ends; gives its port."""
+    talks: set[asyncio.Task[None]] = set()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        talks.add(task)
+        with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
+            await talk(reader, writer)
+        writer.close()
+        with contextlib.suppress(ConnectionError):
+            await writer.wait_closed()
+
+    port = port or ports.pick(1)[0]
+    server = await asyncio.start_server(serve, host, port)
+    try:
+        yield port
+    finally:
+        server.close()
+        for task in talks:
+            task.cancel()
+        await asyncio.gather(*talks, return_exceptions=True)
+        await server.wait_closed()
 
 
 @contextlib.asynccontextmanager
@@ -13,33 +42,17 @@ async def serving(
 ) -> AsyncIterator[str]:
     """A server that reads a request and writes the next of `answers`, raw; then it hangs up after `stay_s`."""
     left = list(answers)
-    serving_now: set[asyncio.Task[None]] = set()
 
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        serving_now.add(task)
-        with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
-            ask = await reader.readuntil(b"\r\n\r\n")
-            if asks is not None:
-                asks.append(ask)
-            writer.write(left.pop(0))
-            await writer.drain()
-            await asyncio.sleep(stay_s)
-        writer.close()
-        with contextlib.suppress(ConnectionError):
-            await writer.wait_closed()
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        ask = await reader.readuntil(b"\r\n\r\n")
+        if asks is not None:
+            asks.append(ask)
+        writer.write(left.pop(0))
+        await writer.drain()
+        await asyncio.sleep(stay_s)
 
-    port = port or ports.pick(1)[0]
-    server = await asyncio.start_server(serve, host, port)
-    try:
-        yield f"http://{host}:{port}"
-    finally:
-        server.close()
-        for task in serving_now:
-            task.cancel()
-        await asyncio.gather(*serving_now, return_exceptions=True)
-        await server.wait_closed()
+    async with talking(talk, host=host, port=port) as at:
+        yield f"http://{host}:{at}"
 
 
 def answer(body: bytes, *headers: str, status: str = "200 OK") -> bytes:

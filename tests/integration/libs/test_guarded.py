@@ -13,7 +13,7 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 from deploy.local import ports
 from libs.common.http.client import HttpError, HttpTimeout
 from libs.common.http.guarded import FetchRefused, GuardedClient, NameUnknown, TooManyRedirects
-from tests.support.raw_server import answer, serving
+from tests.support.raw_server import answer, serving, talking
 
 PROBES = [
     "127.0.0.1", "127.1", "2130706433", "0x7f.1", "0177.0.0.1", "localhost", "0.0.0.0", "[::1]", "[::]",
@@ -201,23 +201,19 @@ async def test_a_body_that_cannot_be_unpacked_is_an_error(encoding: str) -> None
 
 
 async def test_a_slow_drip_ends_with_the_total_and_silence_sooner(monkeypatch: pytest.MonkeyPatch) -> None:
-    async def drip(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def drip(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 9999\r\n\r\n")
         while not writer.is_closing():
             writer.write(b".")
             await asyncio.sleep(0.05)
-        writer.close()
 
-    port = ports.pick(1)[0]
-    server = await asyncio.start_server(drip, "127.0.0.1", port)
-    client = await a_client(f"http://127.0.0.1:{port}")
-    started = time.perf_counter()
-    with pytest.raises(HttpTimeout):
-        await client.fetch("GET", f"http://127.0.0.1:{port}/", total_s=0.5)
-    assert time.perf_counter() - started < 2.0
-    await client.close()
-    server.close()
-    await server.wait_closed()
+    async with talking(drip) as port:
+        client = await a_client(f"http://127.0.0.1:{port}")
+        started = time.perf_counter()
+        with pytest.raises(HttpTimeout):
+            await client.fetch("GET", f"http://127.0.0.1:{port}/", total_s=0.5)
+        assert time.perf_counter() - started < 2.0
+        await client.close()
     monkeypatch.setattr("libs.common.http.guarded.READ_SECONDS", 0.2)
     async with serving(b"", stay_s=3.0) as url:
         client = await a_client(url)
