@@ -1,6 +1,10 @@
 """The composition root of takedowns: every object is built here, once, in order."""
 
+import asyncio
+import random
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 from libs.common.bus import Bus
 from libs.common.clock import Clock, SystemClock
@@ -8,30 +12,61 @@ from libs.common.db.migrate import schema_is_current
 from libs.common.db.outbox import Outbox
 from libs.common.db.pool import Database
 from libs.common.db.relay import Relay
+from libs.common.db.timers import Timer
 from libs.common.errors import Unavailable
+from libs.common.http.guarded import GuardedClient
 from libs.common.process import Process
 from libs.common.settings import load
-from services.takedowns.domain.url import UrlReader
+from libs.common.telemetry.log import logger
+from services.takedowns.domain.host import is_stale
+from services.takedowns.domain.notice_ports import DryFolder, Eyes, Mailbox, Names, Registries
+from services.takedowns.domain.notice_ports import Relay as RelayPort
+from services.takedowns.domain.sending import Sending
+from services.takedowns.domain.url import InvalidUrlError, UrlReader
+from services.takedowns.entry import follow_up_metrics as metrics
 from services.takedowns.entry.consumers import consumers
+from services.takedowns.entry.follow_up import follow_up_timers, upkeep_timers
 from services.takedowns.entry.timers import timers
 from services.takedowns.gateways.billing import BillingCredits, Rpc
+from services.takedowns.gateways.eyes import PageEyes
+from services.takedowns.gateways.mail_folder import MailFolder
+from services.takedowns.gateways.names import SystemNames
+from services.takedowns.gateways.rdap import Rdap
+from services.takedowns.gateways.rdap_bootstrap import Bootstrap
 from services.takedowns.settings import TakedownsSettings
 from services.takedowns.store.batches import PostgresBatches
 from services.takedowns.store.creators import PostgresCreators
+from services.takedowns.store.host_rows import put_shipped
 from services.takedowns.store.partitions import keep_checks
+from services.takedowns.store.progress import PostgresProgress
 from services.takedowns.store.refunds import PostgresRefunds
+from services.takedowns.store.shipped_hosts import shipped_hosts
 from services.takedowns.store.submissions import PostgresSubmissions
+from services.takedowns.store.takedown_reads import PostgresTakedowns
 from services.takedowns.usecases import UseCases
+from services.takedowns.usecases.check_urls import STATES as LOOKED_AT_STATES
+from services.takedowns.usecases.check_urls import CheckUrls
 from services.takedowns.usecases.forget_creator import ForgetCreator, PurgeCreators
 from services.takedowns.usecases.manage_creators import ManageCreators
+from services.takedowns.usecases.manage_takedowns import ManageTakedowns
+from services.takedowns.usecases.plan_notices import CLAIMED_FOR, PlanNotices
+from services.takedowns.usecases.plan_notices import STATES as PLANNED_STATES
 from services.takedowns.usecases.read_batches import ReadBatches
+from services.takedowns.usecases.read_mail import ReadMail
 from services.takedowns.usecases.refund_urls import RefundUrls, SendRefunds
 from services.takedowns.usecases.register_creators import RegisterCreators
+from services.takedowns.usecases.resolve_host import ResolveHost
+from services.takedowns.usecases.send_notice import SendNotice
 from services.takedowns.usecases.settle_batches import SettleBatches
+from services.takedowns.usecases.start_urls import StartUrls
 from services.takedowns.usecases.store_batch import StoreBatch
 from services.takedowns.usecases.submit_urls import SubmitUrls
+from services.takedowns.usecases.under_way import UnderWay
 
 SERVICE = "takedowns"
+NOTICES_PER_TURN = 200
+HOSTS_PER_TURN = 50
+log = logger(__name__)
 CONNECTIONS_MAX = 20  # to Postgres: submissions hold one each while they are stored; calls and timers share the rest
 
 
@@ -43,6 +78,8 @@ class Stores:
     creators: PostgresCreators
     refunds: PostgresRefunds
     submissions: PostgresSubmissions
+    progress: PostgresProgress
+    takedowns: PostgresTakedowns
 
 
 async def build(process: Process) -> None:
@@ -58,6 +95,8 @@ async def build(process: Process) -> None:
     on = stores(db, outbox)
     reader = UrlReader(settings.denied_hosts())
     do = use_cases(on, bus, clock, reader=reader, allows_test_domains=settings.env != "production")
+    follow_up = await _follow_up(process, settings, db, on, clock, reader)
+    under_way = follow_up.do
 
     async def schema() -> None:
         if not await schema_is_current(db, SERVICE):
@@ -84,7 +123,9 @@ async def build(process: Process) -> None:
         keep_checks=keep_months,
     ):
         process.start(timer.name, timer.run())
-    await bus.start(consumers(do))
+    for timer in follow_up.timers:
+        process.start(timer.name, timer.run())
+    await bus.start(consumers(do, under_way))
     process.on_drain("bus", drain_bus)
     # After the handlers ended: what they wrote leaves with them.
     process.on_drain("outbox", drain_outbox)
@@ -97,6 +138,8 @@ def stores(db: Database, outbox: Outbox) -> Stores:
         creators=PostgresCreators(db, outbox),
         refunds=PostgresRefunds(db, outbox),
         submissions=PostgresSubmissions(db, outbox),
+        progress=PostgresProgress(db, outbox),
+        takedowns=PostgresTakedowns(db),
     )
 
 
@@ -114,3 +157,131 @@ def use_cases(on: Stores, rpc: Rpc, clock: Clock, *, reader: UrlReader, allows_t
         settle_batches=SettleBatches(on.submissions),
         submit_urls=SubmitUrls(on.submissions, BillingCredits(rpc, clock), StoreBatch(on.submissions), reader),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Outside:
+    """What URLs under way need from the world. None: not set up."""
+
+    registries: Registries
+    names: Names
+    eyes: Eyes | None
+    relay: RelayPort | None
+    mailbox: Mailbox | None
+    folder: DryFolder | None
+    is_head: bool = False
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
+
+
+@dataclass(frozen=True, slots=True)
+class FollowUp:
+    """URLs under way: use cases and timers."""
+
+    do: UnderWay
+    timers: list[Timer]
+
+
+def under_way(on: Stores, outside: Outside, sending: Sending, clock: Clock) -> UnderWay:
+    """The use cases of URLs under way on these ports."""
+
+    def count_notice(stage: str, channel: str, outcome: str) -> None:
+        metrics.NOTICES.labels(stage, channel, outcome).inc()
+
+    def count_inbound(kind: str) -> None:
+        metrics.INBOUND.labels(kind).inc()
+
+    def count_check(verdict: str) -> None:
+        metrics.CHECKS.labels(verdict).inc()
+
+    progress = on.progress
+    return UnderWay(
+        check_urls=None
+        if outside.eyes is None
+        else CheckUrls(
+            progress,
+            outside.eyes,
+            clock,
+            random.random,
+            count_check,
+            metrics.REMOVAL_HOURS.observe,
+            outside.is_head,
+            outside.sleep,
+        ),
+        manage_takedowns=ManageTakedowns(on.takedowns, progress, on.refunds, clock),
+        plan_notices=PlanNotices(
+            progress, on.refunds, sending, outside.folder, clock, metrics.BLOCKED.inc, count_notice
+        ),
+        read_mail=None
+        if outside.mailbox is None
+        else ReadMail(progress, outside.mailbox, sending.tokens, clock, count_inbound, metrics.BOUNCES.inc),
+        resolve_host=ResolveHost(progress, outside.registries, outside.names, clock),
+        send_notice=SendNotice(progress, outside.relay, sending, clock, count_notice, metrics.BLOCKED.inc),
+        start_urls=StartUrls(progress, clock),
+    )
+
+
+async def _follow_up(
+    process: Process, settings: TakedownsSettings, db: Database, on: Stores, clock: Clock, reader: UrlReader
+) -> FollowUp:
+    """Wire what happens to URLs after they were accepted."""
+    sending = settings.sending()
+    if not settings.notice_legal_reviewed_by:
+        log.warning("nobody has reviewed the wording of notices", setting="FANGATE_NOTICE_LEGAL_REVIEWED_BY")
+    agent = f"fangate/1.0 (removal checks; {sending.agent.email})"
+    pages = await process.closing(await GuardedClient.open(user_agent=agent, admit=_admitting(reader)))
+    registries = await process.closing(await GuardedClient.open(user_agent=agent))
+    bootstrap = Bootstrap.shipped(clock)
+    smtp = None if sending.is_dry else await process.closing(settings.relay())
+    outside = Outside(
+        registries=Rdap(registries, bootstrap, clock),
+        names=SystemNames(),
+        eyes=None if settings.verify_mode == "off" else PageEyes(pages, clock),
+        relay=smtp,
+        mailbox=settings.mailbox(),
+        folder=MailFolder(Path(settings.notice_mail_dir)) if settings.notice_mail_dir else None,
+        is_head=settings.verify_mode == "head",
+    )
+    do = under_way(on, outside, sending, clock)
+    shipped = shipped_hosts()
+
+    async def enqueue_notices() -> int:
+        now = clock.now()
+        return len(await on.progress.claim_notices(now=now, until=now + CLAIMED_FOR, limit=NOTICES_PER_TURN))
+
+    async def hosts_to_resolve() -> list[int]:
+        return list(await on.progress.hosts_to_resolve(now=clock.now(), limit=HOSTS_PER_TURN))
+
+    async def keep_directory() -> int:
+        await put_shipped(db, shipped)
+        now = clock.now()
+        return sum(is_stale(entry, now) for entry in await on.progress.directory())
+
+    async def refresh_bootstrap() -> int:
+        if settings.env != "test":
+            await bootstrap.refresh(registries)
+        return len(bootstrap.old_files())
+
+    async def oldest_due_s() -> float:
+        states = PLANNED_STATES if outside.eyes is None else (*PLANNED_STATES, *LOOKED_AT_STATES)
+        return await on.takedowns.oldest_due_s(states, now=clock.now())
+
+    due = follow_up_timers(do, enqueue_notices=enqueue_notices, hosts_to_resolve=hosts_to_resolve)
+    upkeep = upkeep_timers(
+        keep_directory=keep_directory,
+        refresh_bootstrap=refresh_bootstrap,
+        count_open_actions=on.takedowns.count_open_actions,
+        oldest_due_s=oldest_due_s,
+    )
+    return FollowUp(do, [*due, *upkeep])
+
+
+def _admitting(reader: UrlReader) -> Callable[[str], str]:
+    """The judge of every hop of a look: what would not be taken in is not gone to."""
+
+    def admit(url: str) -> str:
+        try:
+            return reader.read(url).href
+        except InvalidUrlError as exc:
+            raise ValueError(exc.reason) from exc
+
+    return admit

@@ -20,6 +20,7 @@ class Sink:
     port: int
     rcpt: str = ""
     data: str = ""
+    refused: dict[str, str] = field(default_factory=dict)  # what to answer for single recipients
     mails: list[tuple[str, str, bytes]] = field(default_factory=list)
     connections: int = 0
     _servers: list[SMTP] = field(default_factory=list)
@@ -39,8 +40,8 @@ class Sink:
         if self.rcpt == "drop":
             hang_up(server)
             return "421 gone"
-        if self.rcpt:
-            return self.rcpt
+        if said := self.refused.get(address, self.rcpt):
+            return said
         envelope.rcpt_tos.append(address)
         return "250 OK"
 

@@ -2,7 +2,7 @@
 
 import contextlib
 import uuid
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -68,6 +68,7 @@ class Takedowns:
     rpc: BillingRpc
     billing: Billing
     org_id: uuid.UUID
+    on_job: Callable[[Message], Awaitable[None]] | None = None  # takes what `carry` finds, beside what is handled here
 
     async def creator(self, name: str = "ExampleCreator", *, org_id: uuid.UUID | None = None) -> uuid.UUID:
         """A new creator's id."""
@@ -122,6 +123,8 @@ class Takedowns:
             await self.billing.app.handlers.close(message, CONTEXT)
         elif isinstance(message, ForgetCreator):
             await self.do.forget_creator(message)
+        elif self.on_job is not None:
+            await self.on_job(message)
 
     async def balance(self) -> int:
         """What the ledger says the organization has, everything carried."""

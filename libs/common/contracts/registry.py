@@ -5,7 +5,7 @@ from typing import Final
 
 import msgspec
 
-from libs.common.contracts import auth, billing, creators, edge, models, sessions, takedowns
+from libs.common.contracts import auth, billing, creators, edge, models, notices, sessions, takedowns
 from libs.common.contracts.envelope import Kind, Message
 
 
@@ -145,6 +145,15 @@ REGISTRY: Final = Registry(
         _rpc("takedowns.rpc.urls.submit.v1", takedowns.SubmitUrls, takedowns.UrlsSubmitted, body_bytes_max=8 << 20),
         _rpc("takedowns.rpc.batch.list.v1", takedowns.ListBatches, takedowns.BatchPage),
         _rpc("takedowns.rpc.batch.get.v1", takedowns.GetBatch, takedowns.BatchAnswer),
+        _rpc("takedowns.rpc.takedown.list.v1", notices.ListTakedowns, notices.TakedownPage, body_bytes_max=8 << 20),
+        _rpc("takedowns.rpc.takedown.get.v1", notices.GetTakedown, notices.TakedownAnswer),
+        _rpc("takedowns.rpc.takedown.get_summary.v1", notices.GetTakedownSummary, notices.TakedownSummary),
+        _rpc("takedowns.rpc.takedown.recheck.v1", notices.RecheckTakedown, notices.TakedownChanged),
+        _rpc("takedowns.rpc.takedown.cancel.v1", notices.CancelTakedown, notices.TakedownChanged),
+        _rpc("takedowns.rpc.takedown.file.v1", notices.FileTakedown, notices.TakedownChanged),
+        _rpc("takedowns.rpc.notice.get.v1", notices.GetNotice, notices.NoticeShown),
+        _rpc("takedowns.rpc.host.get.v1", notices.GetHost, notices.HostShown),
+        _rpc("takedowns.rpc.action.list.v1", notices.ListActions, notices.ActionPage, body_bytes_max=8 << 20),
         _job("takedowns.job.creator.forget.v1", takedowns.ForgetCreator, "takedowns"),
         _job("takedowns.job.host.resolve.v1", takedowns.ResolveHost, "takedowns"),
         _job("takedowns.job.notice.send.v1", takedowns.SendNotice, "takedowns"),

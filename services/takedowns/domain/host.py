@@ -4,6 +4,7 @@ The rows are data (`store/hosts/*.toml`, table `directory`); who owns a domain o
 """
 
 import enum
+import ipaddress
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Final
@@ -12,6 +13,8 @@ import msgspec
 
 from libs.common.contracts.takedowns import HostContact
 from services.takedowns.domain.states import Stage
+
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 RDAP_FRESH: Final = timedelta(days=7)  # an abuse mailbox that a registry named this lately counts as verified
 ENTRY_STALE: Final = timedelta(days=180)  # an entry nobody looked at for so long is reported
@@ -41,6 +44,9 @@ class Kind(enum.StrEnum):
     REGISTRAR = "registrar"
     HOSTING = "hosting"
     SEARCH = "search"
+
+
+INFRASTRUCTURE: Final = frozenset({Kind.CDN, Kind.REGISTRAR, Kind.HOSTING, Kind.SEARCH})  # they never speak for a site
 
 
 class Source(enum.StrEnum):
@@ -116,6 +122,14 @@ class HostFacts(msgspec.Struct, frozen=True, kw_only=True):
     resolved_at: datetime | None = None
 
 
+class Responsible(msgspec.Struct, frozen=True, kw_only=True):
+    """Who is responsible for a domain (its registrar) or a network (its holder), and where abuse is told."""
+
+    name: str | None = None
+    iana_id: int | None = None
+    abuse_email: str | None = None
+
+
 def is_of(entry: Entry, host: str) -> bool:
     """Whether `entry` speaks for `host`."""
     return any(
@@ -166,7 +180,7 @@ def contact_at(stage: Stage, facts: HostFacts, entries: Iterable[Entry]) -> Cont
     """Whom to tell at `stage`, or None: there is nobody, go on to the next stage."""
     entries = tuple(entries)
     if stage is Stage.SITE:
-        entry = best_entry((e for e in entries if e.kind not in _INFRASTRUCTURE), facts.host)
+        entry = best_entry((e for e in entries if e.kind not in INFRASTRUCTURE), facts.host)
         return contact_of(entry) if entry else _guess(facts)
     if stage is Stage.SEARCH:
         entry = next((e for e in entries if e.kind is Kind.SEARCH), None)
@@ -230,9 +244,6 @@ def on_the_wire(contact: Contact | None, facts: HostFacts) -> HostContact | None
         )
     form_url = contact.form_url if contact.method is Method.FORM else None
     return HostContact(takedown_method=contact.method, form_url=form_url)
-
-
-_INFRASTRUCTURE: Final = frozenset({Kind.CDN, Kind.REGISTRAR, Kind.HOSTING, Kind.SEARCH})
 
 
 def _guess(facts: HostFacts) -> Contact:

@@ -119,7 +119,7 @@ _TICKET: Final = re.compile(
     re.IGNORECASE,
 )
 _OWN_NUMBER: Final = re.compile(r"TD-[0-9A-F]{12}")
-_LINK: Final = re.compile(r"https?://[^\s<>\"')\]]{4,2000}")
+_LINK: Final = re.compile(r"https?://[!#-&*-;=?-\\^-~]{4,2000}")
 _FORM_WORDS: Final = re.compile(r"form|report|copyright|dmca|abuse|removal|takedown|complaint|contact", re.IGNORECASE)
 _QUOTE: Final = re.compile(
     r"^\s*>|^-{2,}\s*(?:original message|ursprüngliche nachricht|forwarded)|^On .{5,200} wrote:\s*$", re.IGNORECASE
@@ -187,11 +187,12 @@ def own_text(message: EmailMessage) -> str:
 def _recipient_block(block: Message) -> Bounce | None:
     action = str(block.get("Action", "")).strip().lower()
     status = str(block.get("Status", "")).strip()
-    if action not in {"failed", "delayed"} or not re.match(r"^[245]\.\d{1,3}\.\d{1,3}", status):
+    code = re.match(r"[245]\.\d{1,3}\.\d{1,3}", status)
+    if action not in {"failed", "delayed"} or code is None:
         return None
     recipient = str(block.get("Final-Recipient", "")).rpartition(";")[2].strip().lower()
     is_hard = action == "failed" and status.startswith("5") and not status.startswith(("5.2.2", "5.7."))
-    return Bounce(is_final=action == "failed", is_hard=is_hard, status=status.split()[0], recipient=recipient)
+    return Bounce(is_final=action == "failed", is_hard=is_hard, status=code[0], recipient=recipient)
 
 
 def _content(part: Any) -> str:

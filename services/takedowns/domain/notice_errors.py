@@ -35,6 +35,14 @@ class MailboxAway(Unavailable):
     """The mailbox cannot be read: mails stay where they are."""
 
 
+class RegistryTrouble(Exception):
+    """A registry gives no answer now. `seconds`: how long it wants to be left alone, if it says so."""
+
+    def __init__(self, detail: str, *, seconds: int = 0) -> None:
+        self.seconds = seconds
+        super().__init__(detail)
+
+
 class _MailTrouble(Exception):
     def __init__(self, code: int, text: str) -> None:
         self.code = code

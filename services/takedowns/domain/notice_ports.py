@@ -5,6 +5,7 @@ from typing import Protocol
 
 import msgspec
 
+from services.takedowns.domain.host import Address, Responsible
 from services.takedowns.domain.notice_mail import Envelope
 from services.takedowns.domain.verdict import Look
 
@@ -40,6 +41,26 @@ class DryFolder(Protocol):
     """Where mails go that are not sent."""
 
     async def keep(self, name: str, envelope: Envelope) -> None: ...
+
+
+class Registries(Protocol):
+    """What registries say. Raises RegistryTrouble."""
+
+    async def registrar(self, domain: str) -> Responsible:
+        """Of a registrable domain; empty where nobody can say."""
+        ...
+
+    async def holder(self, address: Address) -> Responsible:
+        """Of an address."""
+        ...
+
+
+class Names(Protocol):
+    """The domain name system."""
+
+    async def addresses(self, host: str) -> Sequence[Address]:
+        """Of a host; empty when it has none, or none can be had now."""
+        ...
 
 
 class Eyes(Protocol):

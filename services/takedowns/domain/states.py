@@ -70,6 +70,7 @@ class Event(enum.Enum):
     COUNTER_NOTICED = "counter_noticed"
     REFUSED = "refused"
     BACK_ALIVE = "back_alive"
+    FORM_DEMANDED = "form_demanded"  # the host takes its form only: a person has to fill it in
     CANCELLED = "cancelled"  # by its organization, or with its creator
     POISONED = "poisoned"  # its processing ended in the dead letters
     SUBMITTED_AGAIN = "submitted_again"
@@ -104,6 +105,10 @@ def _table() -> Mapping[tuple[State, Event], Step]:
         (s.NOTICED, e.ACKNOWLEDGED): Step(s.ACKNOWLEDGED),
         (s.REMOVED, e.BACK_ALIVE): Step(s.READY, attempts_up=1),
         (s.REMOVED, e.COUNTER_NOTICED): Step(s.COUNTER_NOTICED),
+        # The relay refused at once, or nobody is left to write to: as if it had bounced later.
+        (s.READY, e.BOUNCED): Step(s.READY, stages_up=1, clears_first_notice=True),
+        (s.READY, e.ALL_BOUNCED): Step(s.FAILED_REFUNDED, is_refunded=True, clears_first_notice=True),
+        (s.READY, e.LAST_DEADLINE_PASSED): Step(s.UNRESPONSIVE),
     }
     for state in _UNDELIVERED:
         steps |= {
@@ -113,8 +118,9 @@ def _table() -> Mapping[tuple[State, Event], Step]:
             (state, e.LAST_DEADLINE_PASSED): Step(s.UNRESPONSIVE),
             (state, e.COUNTER_NOTICED): Step(s.COUNTER_NOTICED),
             (state, e.REFUSED): Step(s.REJECTED),
+            (state, e.FORM_DEMANDED): Step(s.ACTION_REQUIRED),
         }
-    for state in _SENT:
+    for state in (*_SENT, s.UNRESPONSIVE, s.DELISTED):
         steps[state, e.GONE] = Step(s.REMOVED)
     for state in _LIVE_AFTER_NOTICE:
         steps[state, e.DELISTING_CONFIRMED] = Step(s.DELISTED)
@@ -152,3 +158,9 @@ def sources(event: Event) -> tuple[State, ...]:
 def is_refundable(state: State, *, first_notice_at: datetime | None, refunded_at: datetime | None) -> bool:
     """Whether the credit of a URL returns if it ends now: no notice ever left, and it did not return before."""
     return refunded_at is None and first_notice_at is None and state in REFUNDABLE
+
+
+def effect(event: Event) -> Step:
+    """What `event` makes of any URL it can happen to: the same for all of its states, as the table is built."""
+    (found,) = {step for (_, known), step in STEPS.items() if known is event}
+    return found

@@ -118,6 +118,8 @@ def _soft(url: str, look: Look, missing: Look | None, first: Fingerprint | None)
         return Verdict.SOFT_GONE if elsewhere in {"home", "search"} else _unless_login(elsewhere)
     if missing.status != 200 or is_challenge(missing):
         return Verdict.INCONCLUSIVE if elsewhere else Verdict.ALIVE
+    if look.print_ is None and missing.print_ is None:
+        return Verdict.INCONCLUSIVE  # nothing was read, and the site answers 200 to everything
     if _led_elsewhere(url, missing.final_url) == "login":
         return Verdict.INCONCLUSIVE  # everything behind this wall looks alike
     if look.print_ is not None and missing.print_ is not None and _is_same_page(look.print_, missing.print_):

@@ -6,11 +6,13 @@ from libs.common.bus import Consumer, jobs, rpc
 from libs.common.contracts import creators, takedowns
 from libs.common.contracts.envelope import Context
 from libs.common.errors import FangateError
+from services.takedowns.entry.follow_up import about_takedowns, follow_up_jobs
 from services.takedowns.entry.metrics import SUBMITS, count_submission
 from services.takedowns.usecases import UseCases
+from services.takedowns.usecases.under_way import UnderWay
 
 
-def consumers(do: UseCases) -> list[Consumer]:
+def consumers(do: UseCases, under_way: UnderWay) -> list[Consumer]:
     """All consumers of the service. A submission is up to 5 MiB and a transaction of its own: few at a time."""
 
     async def submit_urls(message: takedowns.SubmitUrls, context: Context) -> takedowns.UrlsSubmitted:
@@ -33,15 +35,14 @@ def consumers(do: UseCases) -> list[Consumer]:
     async def forget_creator(message: takedowns.ForgetCreator, _: Context) -> None:
         await do.forget_creator(message)
 
-    async def batch_accepted(_message: takedowns.BatchAccepted, _: Context) -> None:
-        """A nudge: what is to be done for the batch's URLs stands in their rows, and is found there by the clock as well."""
-
     calls = rpc("takedowns.rpc", prefetch=32, workers=16).on(takedowns.SubmitUrls, submit_urls)
     return [
-        _about_creators(calls, do).on(takedowns.ListBatches, list_batches).on(takedowns.GetBatch, get_batch),
-        jobs("takedowns.jobs", prefetch=16, workers=8)
-        .on(takedowns.ForgetCreator, forget_creator)
-        .on(takedowns.BatchAccepted, batch_accepted),
+        about_takedowns(_about_creators(calls, do), under_way)
+        .on(takedowns.ListBatches, list_batches)
+        .on(takedowns.GetBatch, get_batch),
+        follow_up_jobs(jobs("takedowns.jobs", prefetch=16, workers=8), under_way).on(
+            takedowns.ForgetCreator, forget_creator
+        ),
     ]
 
 

@@ -16,7 +16,9 @@ from libs.common.http.addresses import Address
 from libs.common.http.client import HttpError
 from libs.common.http.guarded import GuardedClient
 from libs.common.telemetry.metrics import Counter
-from services.takedowns.gateways.rdap_answers import Responsible, holder_of, registrar_of, related_link
+from services.takedowns.domain.host import Responsible
+from services.takedowns.domain.notice_errors import RegistryTrouble
+from services.takedowns.gateways.rdap_answers import holder_of, registrar_of, related_link
 from services.takedowns.gateways.rdap_bootstrap import Bootstrap
 
 ANSWER_BYTES_MAX: Final = 512 << 10
@@ -31,15 +33,14 @@ BUSY_SECONDS_MAX: Final = 3_600
 ASKED = Counter("fangate_takedowns_rdap_total", "Questions to RDAP servers", ["outcome"])
 
 
-class RdapBusy(Exception):
+class RdapBusy(RegistryTrouble):
     """The server wants to be left alone for `seconds`."""
 
     def __init__(self, seconds: int) -> None:
-        self.seconds = seconds
-        super().__init__(f"for {seconds} s")
+        super().__init__(f"for {seconds} s", seconds=seconds)
 
 
-class RdapFailed(Exception):
+class RdapFailed(RegistryTrouble):
     """No usable answer: it may come another time."""
 
 

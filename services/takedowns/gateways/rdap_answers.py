@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 from typing import Any, Final
 
-import msgspec
+from services.takedowns.domain.host import Responsible
 
 DEPTH_MAX: Final = 6
 ENTITIES_MAX: Final = 200
@@ -12,14 +12,6 @@ NAME_LENGTH_MAX: Final = 200
 _EMAIL: Final = re.compile(
     r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@[A-Za-z0-9](?:[A-Za-z0-9.-]{0,250}[A-Za-z0-9])?\.[A-Za-z][A-Za-z0-9-]+"
 )
-
-
-class Responsible(msgspec.Struct, frozen=True, kw_only=True):
-    """Who is responsible for a domain (its registrar) or a network (its holder), and where abuse is told."""
-
-    name: str | None = None
-    iana_id: int | None = None
-    abuse_email: str | None = None
 
 
 def registrar_of(answer: dict[str, Any]) -> Responsible:

@@ -11,8 +11,8 @@ import pytest
 from aiohttp import web
 
 from libs.common.http.guarded import GuardedClient
+from services.takedowns.domain.host import Responsible
 from services.takedowns.gateways.rdap import ANSWER_BYTES_MAX, ASKS_PER_MINUTE, Rdap, RdapBusy, RdapFailed
-from services.takedowns.gateways.rdap_answers import Responsible
 from services.takedowns.gateways.rdap_bootstrap import Bootstrap
 from tests.support.clock import FakeClock
 from tests.support.rdap import card, domain_answer, entity, network_answer

@@ -11,6 +11,7 @@ from services.takedowns.domain.states import (
     Event,
     NoSuchStepError,
     State,
+    effect,
     is_refundable,
     sources,
     step,
@@ -51,3 +52,8 @@ def test_what_is_cancelled_is_refundable_and_what_was_refunded_can_be_submitted_
 def test_relisted_content_is_worked_on_again_as_another_attempt() -> None:
     assert step(State.REMOVED, Event.BACK_ALIVE).to is State.READY
     assert step(State.REMOVED, Event.BACK_ALIVE).attempts_up == 1
+
+
+@pytest.mark.parametrize("event", list(Event))
+def test_an_event_does_the_same_to_every_url_it_can_happen_to(event: Event) -> None:
+    assert all(found == effect(event) for (_, known), found in STEPS.items() if known is event)

@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from services.takedowns.gateways.rdap_answers import Responsible, holder_of, registrar_of, related_link, valid_email
+from services.takedowns.domain.host import Responsible
+from services.takedowns.gateways.rdap_answers import holder_of, registrar_of, related_link, valid_email
 from tests.support.rdap import card, domain_answer, entity, network_answer
 
 

@@ -1,0 +1,24 @@
+"""What the service does for URLs after they were accepted, one verb per file beside this."""
+
+from dataclasses import dataclass
+
+from services.takedowns.usecases.check_urls import CheckUrls
+from services.takedowns.usecases.manage_takedowns import ManageTakedowns
+from services.takedowns.usecases.plan_notices import PlanNotices
+from services.takedowns.usecases.read_mail import ReadMail
+from services.takedowns.usecases.resolve_host import ResolveHost
+from services.takedowns.usecases.send_notice import SendNotice
+from services.takedowns.usecases.start_urls import StartUrls
+
+
+@dataclass(frozen=True, slots=True)
+class UnderWay:
+    """Built once by `app.py`. None: not set up (no mailbox, no looking)."""
+
+    check_urls: CheckUrls | None
+    manage_takedowns: ManageTakedowns
+    plan_notices: PlanNotices
+    read_mail: ReadMail | None
+    resolve_host: ResolveHost
+    send_notice: SendNotice
+    start_urls: StartUrls
