@@ -1,6 +1,18 @@
 """All own routes of the gateway, below its prefix. A new subject is a file here and a line below."""
 
-from services.edge.domain.own import batches, billing, export, keys, models, organization, platform, roles, users
+from services.edge.domain.own import (
+    batches,
+    billing,
+    export,
+    keys,
+    models,
+    organization,
+    platform,
+    roles,
+    takedown_export,
+    takedowns,
+    users,
+)
 from services.edge.domain.own_route import OwnRoute, checked_own
 
 
@@ -16,10 +28,12 @@ def own_routes() -> tuple[OwnRoute, ...]:
             *export.ROUTES,
             *models.ROUTES,
             *batches.ROUTES,
+            *takedowns.ROUTES,
+            *takedown_export.ROUTES,
         )
     )
 
 
 def platform_routes() -> tuple[OwnRoute, ...]:
     """Every own route of the surface `platform`: its nine of Seed C, and what it shares with the gateway."""
-    return checked_own((*platform.ROUTES, *batches.ROUTES))
+    return checked_own((*platform.ROUTES, *batches.ROUTES, *takedowns.ROUTES, *takedown_export.ROUTES))

@@ -55,6 +55,10 @@ TAGS: Final = {
     "users": "The account behind the model.",
     "vault": "Folders of the media.",
     "whoami": "The caller.",
+    "takedowns": "What became of submitted URLs: states, notices, looks, and what is left for people.",
+    "action-items": "What a person has to do.",
+    "notices": "Notices, as they were sent or would be.",
+    "hosts": "Who can remove what.",
 }
 
 SUMMARIES: Final = {
@@ -166,6 +170,16 @@ SUMMARIES: Final = {
     "transactions_list": "List debits, top-ups and refunds, newest first",
     "batches_list": "List submissions, newest first",
     "batches_read": "Read one submission, with samples of what was not taken",
+    "takedowns_list": "List takedowns of a creator or a batch, newest first",
+    "takedowns_export": "Export takedowns of a creator or a batch",
+    "takedowns_read_summary": "Count takedowns by state",
+    "takedowns_read": "Read one takedown, with its timeline, notices and looks",
+    "takedowns_recheck": "Look at a takedown's URL soon",
+    "takedowns_cancel": "Cancel a takedown before a notice leaves; its credit returns",
+    "takedowns_file": "Say that a person filed what was asked, for all URLs of the action",
+    "takedown_actions_list": "List what a person has to do, with the text that is ready for it",
+    "takedown_notices_read": "Read a notice as it was sent or would be, and what came back",
+    "takedown_hosts_read": "Read who can remove what is on a host",
 }
 
 PARAMETERS: Final = {
@@ -182,6 +196,7 @@ PARAMETERS: Final = {
     "fan_id": "The platform's id of a fan.",
     "format": "JSON lines, or CSV with a line of names.",
     "group": "Fold calls to one line per UTC `day` or `hour`; `none` shows each.",
+    "host": "A host, as it is shown in lists.",
     "key_id": "A key's id.",
     "limit": "How many at most; more than the maximum is cut to it.",
     "link_id": "The platform's id of a tracking link.",
@@ -190,6 +205,7 @@ PARAMETERS: Final = {
     "message_id": "The platform's id of a message.",
     "model_id": "A model's UUID.",
     "month": "A UTC month, such as `2026-03`.",
+    "notice_id": "A notice's id.",
     "offset": "How many to leave out.",
     "page": "Which page, from 1.",
     "part": "The number of a part, from 1.",
@@ -199,6 +215,8 @@ PARAMETERS: Final = {
     "since": "Nothing before this date, or date and time with its offset.",
     "size": "How many on a page.",
     "startDate": "The beginning of the span, as the platform takes it.",
+    "state": "In which state.",
+    "takedown_id": "A takedown's id.",
     "types": "Kinds of lines, separated by commas.",
     "until": "Nothing from this date on, or date and time with its offset.",
     "upload_id": "An upload's id.",
