@@ -57,7 +57,7 @@ async def test_a_batch_becomes_one_mail_to_a_verified_mailbox(world: World) -> N
     assert moves.count(("ready", "noticed")) == 3
 
 
-async def test_no_mail_of_a_creator_names_its_address_or_notes(world: World) -> None:
+async def test_R177_no_mail_of_a_creator_names_its_address_or_notes(world: World) -> None:
     await world.entry()
     said_ = CreatorInput(
         stage_name="Luna", email="private@home-of-luna.com", official_links=(OfficialLink("onlyfans", "luna"),),
