@@ -5,158 +5,171 @@ Every failure says whether a byte of the request may have left. It is never repe
 """
 
 import asyncio
+import ssl
+from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
-from types import SimpleNamespace
+from functools import cache, lru_cache
 from typing import Final, Self
+from urllib.parse import urlsplit
 
-import aiohttp
-from aiohttp import hdrs
-from yarl import URL
+from libs.common.http.connection import Connection, HttpAnswer, HttpError, HttpTimeout, HttpTooLarge
 
 CONNECTIONS_MAX: Final = 256
 KEEPALIVE_SECONDS: Final = 15.0  # below what servers keep (60 s and more): a call rarely meets a connection just closed
 CONNECT_SECONDS: Final = 5.0
 BODY_BYTES_MAX: Final = 8 << 20
+ORIGINS_MAX: Final = 1_024  # whose addresses are kept read
+HEADERS: Final = "User-Agent: fangate\r\nAccept-Encoding: identity\r\n"
+_METHODS: Final = frozenset({"GET", "OPTIONS", "POST", "PUT", "PATCH", "DELETE"})  # HEAD's answer lies about its length
+_BODILESS: Final = frozenset({"GET", "OPTIONS"})  # of the others even an empty body has its length said
 
 
-class HttpError(Exception):
-    """The exchange did not end with a usable answer. `may_have_left` False = not one byte of the request was sent."""
+@dataclass(frozen=True, slots=True, eq=False)  # one object each: told apart by identity
+class Origin:
+    """A server: where it is and how it is called in a request."""
 
-    def __init__(self, detail: str, *, may_have_left: bool) -> None:
-        self.may_have_left = may_have_left
-        super().__init__(detail)
-
-
-class HttpTimeout(HttpError):
-    """No whole answer in time."""
-
-
-class HttpTooLarge(HttpError):
-    """The answer's body is over the cap."""
-
-
-@dataclass(frozen=True, slots=True)
-class HttpAnswer:
-    """A whole answer. `cookies` are those it set."""
-
-    status: int
-    headers: Mapping[str, str]
-    cookies: Mapping[str, str]
-    body: bytes
+    host: str
+    port: int
+    tls: ssl.SSLContext | None
+    name: str  # of the Host header
 
 
 class HttpClient:
     """Use `open`; `close` ends all connections."""
 
-    def __init__(self, plain: aiohttp.ClientSession, watched: aiohttp.ClientSession, body_bytes_max: int) -> None:
-        self._plain = plain
-        self._watched = watched
+    def __init__(self, connections_max: int, body_bytes_max: int) -> None:
+        self._turns = asyncio.Semaphore(connections_max)
         self._body_bytes_max = body_bytes_max
+        self._loop = asyncio.get_running_loop()
+        self._open: set[Connection] = set()
+        self._idle: dict[Origin, deque[Connection]] = {}  # of each, the longest unused first
+        self._sweep: asyncio.TimerHandle | None = None
 
     @classmethod
     async def open(cls, *, connections_max: int = CONNECTIONS_MAX, body_bytes_max: int = BODY_BYTES_MAX) -> Self:
-        """A client with its own pool."""
-        connector = aiohttp.TCPConnector(
-            limit=connections_max, limit_per_host=0, keepalive_timeout=KEEPALIVE_SECONDS, ttl_dns_cache=60
-        )
-        watch = aiohttp.TraceConfig()
-        watch.on_connection_create_end.append(_connected)
-        watch.on_connection_reuseconn.append(_connected)
-        return cls(_session(connector, []), _session(connector, [watch]), body_bytes_max)
+        """A client with its own pool; `connections_max` bounds the exchanges under way, more wait their turn."""
+        return cls(connections_max, body_bytes_max)
 
     async def close(self) -> None:
-        await self._watched.close()  # does not own the pool
-        await self._plain.close()
+        """End all connections; exchanges under way fail."""
+        if self._sweep is not None:
+            self._sweep.cancel()
+        for connection in list(self._open):
+            connection.close()
 
     async def request(
-        self,
-        method: str,
-        url: str,
-        *,
-        headers: Mapping[str, str],
-        body: bytes = b"",
-        timeout_s: float,
-        is_watched: bool = False,
+        self, method: str, url: str, *, headers: Mapping[str, str], body: bytes = b"", timeout_s: float
     ) -> HttpAnswer:
         """One exchange; `url` is sent as it is (percent-encoding untouched).
 
-        `is_watched` makes `may_have_left` exact; without it, it is True unless the connection was refused. Raises
-        HttpTimeout, HttpTooLarge, HttpError.
+        Raises HttpTimeout, HttpTooLarge, HttpError; ValueError for what cannot be a request.
         """
-        connected = _Connected()
-        session = self._watched if is_watched else self._plain
-        may_have_left = True
+        origin, target = _split(url)
+        request = _rendered(method, target, origin, headers, body)
+        give_up_at = self._loop.time() + timeout_s
+        await self._turn(timeout_s)
+        try:
+            connection = self._idle_one(origin) or await self._connected(origin, give_up_at - self._loop.time())
+            answer = await connection.exchange(request, timeout_s=give_up_at - self._loop.time())
+            if connection.is_open:
+                self._keep(origin, connection)
+            return answer
+        finally:
+            self._turns.release()
+
+    async def _turn(self, timeout_s: float) -> None:
+        if not self._turns.locked():
+            await self._turns.acquire()  # at once
+            return
         try:
             async with asyncio.timeout(timeout_s):
-                async with session.request(
-                    method,
-                    URL(url, encoded=True),
-                    headers=headers,
-                    data=body or None,
-                    allow_redirects=False,
-                    trace_request_ctx=connected,
-                ) as response:
-                    return HttpAnswer(
-                        status=response.status,
-                        headers=response.headers,
-                        cookies={name: morsel.value for name, morsel in response.cookies.items()},
-                        body=await self._body(response),
-                    )
-        except HttpError:
-            raise
-        except aiohttp.ConnectionTimeoutError as exc:
-            raise HttpTimeout("no connection in time", may_have_left=False) from exc
+                await self._turns.acquire()
+        except TimeoutError:
+            raise HttpTimeout("no free connection in time", may_have_left=False) from None
+
+    def _idle_one(self, origin: Origin) -> Connection | None:
+        idle = self._idle.get(origin)
+        while idle:
+            connection = idle.pop()
+            if connection.is_open and self._loop.time() - connection.idle_since_s < KEEPALIVE_SECONDS:
+                return connection
+            connection.close()
+        return None
+
+    async def _connected(self, origin: Origin, timeout_s: float) -> Connection:
+        try:
+            async with asyncio.timeout(min(timeout_s, CONNECT_SECONDS)):
+                _, connection = await self._loop.create_connection(
+                    lambda: Connection(body_bytes_max=self._body_bytes_max, on_lost=self._open.discard),
+                    origin.host, origin.port, ssl=origin.tls,
+                )  # fmt: skip
         except TimeoutError as exc:
-            may_have_left = connected.is_had if is_watched else True
-            raise HttpTimeout(f"no answer within {timeout_s:.1f} s", may_have_left=may_have_left) from exc
-        except (aiohttp.ClientConnectorError, aiohttp.InvalidURL) as exc:
+            raise HttpTimeout("no connection in time", may_have_left=False) from exc
+        except OSError as exc:  # also what TLS refuses
             raise HttpError(f"no connection: {type(exc).__name__}", may_have_left=False) from exc
-        except (aiohttp.ClientError, OSError) as exc:
-            may_have_left = connected.is_had if is_watched else True
-            raise HttpError(f"connection lost: {type(exc).__name__}", may_have_left=may_have_left) from exc
+        self._open.add(connection)
+        return connection
 
-    async def _body(self, response: aiohttp.ClientResponse) -> bytes:
-        if response.headers.get(hdrs.CONTENT_ENCODING, "identity").lower() != "identity":
-            raise HttpError("the answer is compressed, though we asked for none", may_have_left=True)
-        length = response.content_length
-        if length is not None and length > self._body_bytes_max:
-            raise HttpTooLarge(f"a body of {length} bytes is announced", may_have_left=True)
-        if length is not None:
-            return await response.read()  # the announced length bounds it
-        chunks, size = [], 0
-        async for chunk in response.content.iter_any():
-            size += len(chunk)
-            if size > self._body_bytes_max:
-                raise HttpTooLarge(f"a body of over {self._body_bytes_max} bytes", may_have_left=True)
-            chunks.append(chunk)
-        return b"".join(chunks)
+    def _keep(self, origin: Origin, connection: Connection) -> None:
+        connection.idle_since_s = self._loop.time()
+        self._idle.setdefault(origin, deque()).append(connection)
+        if self._sweep is None:
+            self._sweep = self._loop.call_later(KEEPALIVE_SECONDS, self._close_old)
 
-
-class _Connected:
-    """Whether an exchange got hold of a connection: from then on bytes may have left."""
-
-    __slots__ = ("is_had",)
-
-    def __init__(self) -> None:
-        self.is_had = False
+    def _close_old(self) -> None:
+        """One timer for all: close what nobody has used for long, look again while any is left."""
+        oldest_s = self._loop.time() - KEEPALIVE_SECONDS
+        for origin, idle in list(self._idle.items()):
+            while idle and (not idle[0].is_open or idle[0].idle_since_s <= oldest_s):
+                idle.popleft().close()
+            if not idle:
+                del self._idle[origin]
+        self._sweep = self._loop.call_later(KEEPALIVE_SECONDS, self._close_old) if self._idle else None
 
 
-async def _connected(_session: aiohttp.ClientSession, context: SimpleNamespace, _params: object) -> None:
-    connected = context.trace_request_ctx
-    assert isinstance(connected, _Connected)
-    connected.is_had = True
+def _split(url: str) -> tuple[Origin, str]:
+    """The server and what it is asked for. Raises ValueError."""
+    at = url.find("/", 8)  # behind https://
+    if at < 0:
+        return _origin(url), "/"
+    return _origin(url[:at]), url[at:]
 
 
-def _session(connector: aiohttp.TCPConnector, traces: list[aiohttp.TraceConfig]) -> aiohttp.ClientSession:
-    return aiohttp.ClientSession(
-        connector=connector,
-        connector_owner=not traces,
-        cookie_jar=aiohttp.DummyCookieJar(),
-        auto_decompress=False,
-        raise_for_status=False,
-        # The whole exchange is bounded by `request`; this bounds the wait for a connection within it.
-        timeout=aiohttp.ClientTimeout(total=None, connect=None, sock_connect=CONNECT_SECONDS, sock_read=None),
-        headers={hdrs.USER_AGENT: "fangate", hdrs.ACCEPT_ENCODING: "identity"},
-        trace_configs=traces,
+@lru_cache(maxsize=ORIGINS_MAX)
+def _origin(base: str) -> Origin:
+    parts = urlsplit(base)
+    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.username or parts.query or parts.fragment:
+        raise ValueError("an http:// or https:// URL of a host is expected")
+    is_https = parts.scheme == "https"
+    return Origin(
+        host=parts.hostname,
+        port=parts.port or (443 if is_https else 80),
+        tls=_tls() if is_https else None,
+        name=parts.netloc,
     )
+
+
+@cache
+def _tls() -> ssl.SSLContext:
+    """The authorities that this machine trusts, read once."""
+    return ssl.create_default_context()
+
+
+def _rendered(method: str, target: str, origin: Origin, headers: Mapping[str, str], body: bytes) -> bytes:
+    """The bytes of a request. Raises ValueError for a method that is not spoken, and for anything that would end a line early."""
+    if method not in _METHODS:
+        raise ValueError(f"{method!a} is not spoken")
+    lines = f"{method} {target} HTTP/1.1\r\nHost: {origin.name}\r\n{HEADERS}"
+    for name, value in headers.items():
+        lines += f"{name}: {value}\r\n"
+    count = 4 + len(headers)
+    if body or method not in _BODILESS:
+        lines += f"Content-Length: {len(body)}\r\n"
+        count += 1
+    if " " in target or lines.count("\r") != count or lines.count("\n") != count:
+        raise ValueError("a space in the target, or a line break in it or in a header")
+    return lines.encode("utf-8", "surrogateescape") + b"\r\n" + body
+
+
+__all__ = ["HttpAnswer", "HttpClient", "HttpError", "HttpTimeout", "HttpTooLarge"]

@@ -22,7 +22,6 @@ class UpstreamRequest:
     target: str
     content_type: str = ""
     body: bytes = b""
-    is_fenced: bool = False  # the adapter must be able to say whether a byte may have left
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

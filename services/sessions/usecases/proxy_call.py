@@ -252,7 +252,6 @@ def _request(call: Proxy, route: CatalogueRoute, live: Live, body: bytes) -> Ups
         target=upstream_target(route, live.model.provider, call.path_params, call.query),
         content_type=call.content_type,
         body=body,
-        is_fenced=route.retry is RetryClass.NEVER,
     )
 
 

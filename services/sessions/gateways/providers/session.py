@@ -100,7 +100,6 @@ class SessionProvider:
                 headers=headers,
                 body=request.body,
                 timeout_s=timeout_ms / 1000,
-                is_watched=request.is_fenced,
             )
             outcome = _outcome_of(answer.status)
             return self._answer(answer, int(1000 * (time.perf_counter() - started)))
