@@ -12,6 +12,7 @@ from aio_pika.abc import AbstractRobustChannel
 from aio_pika.exceptions import DeliveryError
 
 from libs.common.bus.errors import BUS_ERRORS, is_lost
+from libs.common.bus.publish import publish
 from libs.common.bus.transport import Delivery, Parcel, Receipt
 from libs.common.errors import Refused, Unconfirmed
 from libs.common.telemetry.log import logger
@@ -22,22 +23,6 @@ CHANNEL_ANSWER_S: Final = 10.0  # for declare, consume and cancel
 log = logger(__name__)
 
 
-def properties(parcel: Parcel, user: str, app: str, reply_to: str = "") -> aiormq.spec.Basic.Properties:
-    """A parcel's AMQP properties. `user` is checked by the broker: a wrong one closes the channel."""
-    return aiormq.spec.Basic.Properties(
-        content_type=parcel.content_type,
-        headers=parcel.headers,
-        delivery_mode=2 if parcel.persistent else 1,
-        correlation_id=parcel.correlation_id or None,
-        reply_to=reply_to or None,
-        expiration=None if parcel.expiration_ms is None else str(max(0, parcel.expiration_ms)),
-        message_id=parcel.message_id,
-        message_type=parcel.type,
-        user_id=user,
-        app_id=app,
-    )
-
-
 class ConfirmedChannel:
     """Publishes with confirms on one robust channel, and says exactly what is known about each message afterwards."""
 
@@ -45,6 +30,7 @@ class ConfirmedChannel:
         self.channel = channel
         self._user = user
         self._app = app
+        self._underlay: aiormq.Channel | None = None  # the one that was open at the last publish
 
     async def send(
         self, parcel: Parcel, *, timeout_s: float, ready_s: float | None = None, repeat: bool, reply_to: str = ""
@@ -59,7 +45,7 @@ class ConfirmedChannel:
         while True:
             left_s = give_up_at - loop.time()
             try:
-                underlay = await self._open_channel(min(left_s, ready_s or left_s))
+                underlay = self._opened() or await self._open_channel(min(left_s, ready_s or left_s))
             except TimeoutError as exc:
                 raise _verdict(may_be_there, "not connected") from exc
             if underlay.is_closed:  # seen before anything was written: certainly not sent
@@ -82,24 +68,26 @@ class ConfirmedChannel:
             else:
                 return
 
+    def _opened(self) -> aiormq.Channel | None:
+        """The channel of the last publish, if it is still there: that is nearly always so, and asking is dear."""
+        underlay = self._underlay
+        return None if underlay is None or underlay.is_closed else underlay
+
     async def _open_channel(self, timeout_s: float) -> aiormq.Channel:
         if timeout_s <= 0:
             raise TimeoutError
         async with asyncio.timeout(timeout_s):
             await self.channel.ready()
-            return await underlay_of(self.channel)
+            self._underlay = await underlay_of(self.channel)
+            return self._underlay
 
     async def _publish(self, underlay: aiormq.Channel, parcel: Parcel, timeout_s: float, reply_to: str) -> None:
         try:
-            await underlay.basic_publish(
-                parcel.body,
-                exchange=parcel.exchange,
-                routing_key=parcel.routing_key,
-                properties=properties(parcel, self._user, self._app, reply_to),
-                mandatory=parcel.mandatory,
-                timeout=timeout_s,
-                wait=False,  # the confirm is what counts; waiting for the socket as well would serialise publishers
-            )
+            async with asyncio.timeout(timeout_s):
+                # The confirm is what counts; waiting for the socket as well would serialise publishers.
+                confirmation = publish(underlay, parcel, user=self._user, app=self._app, reply_to=reply_to)
+                assert confirmation is not None, "a channel with confirms"
+                await confirmation
         except asyncio.CancelledError as exc:
             # A closing channel "cancels" waiting confirms; only a cancellation of this very task is one.
             task = asyncio.current_task()

@@ -20,10 +20,10 @@ from libs.common.bus import metrics
 from libs.common.bus.channels import (
     AnswerChannel,
     ConfirmedChannel,
-    properties,
     underlay_of,
 )
 from libs.common.bus.errors import BusError, is_lost
+from libs.common.bus.publish import publish
 from libs.common.bus.subscription import AmqpSubscription
 from libs.common.bus.transport import Delivery, Parcel
 from libs.common.bus.tuning import tune
@@ -143,14 +143,7 @@ class AmqpTransport:
 
     async def reply(self, parcel: Parcel) -> None:
         underlay = await underlay_of(self._replies)
-        await underlay.basic_publish(
-            parcel.body,
-            exchange=parcel.exchange,
-            routing_key=parcel.routing_key,
-            properties=properties(parcel, self.user, self._service),
-            mandatory=False,  # 3.10 returns answers by direct reply-to as unroutable
-            wait=False,
-        )
+        publish(underlay, parcel, user=self.user, app=self._service)
 
     async def listen(self, *, deliver: Callable[[Delivery], None], lost: Callable[[], None]) -> None:
         channel = await open_channel(self._pub, confirms=True)

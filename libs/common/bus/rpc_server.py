@@ -248,7 +248,7 @@ class RpcServer:
             correlation_id=correlation_id,
             expiration_ms=ANSWER_LIFE_MS,
             persistent=False,
-            mandatory=False,
+            mandatory=False,  # 3.10 returns answers by direct reply-to as unroutable
         )
         try:
             await self._transport.reply(parcel)
