@@ -15,6 +15,11 @@ class Breaker:
         self._probing = False
 
     @property
+    def is_quiet(self) -> bool:
+        """No error since the last success: there is nothing to ask `allows`, and nothing to tell `succeeded`."""
+        return not self._errors
+
+    @property
     def is_open(self) -> bool:
         return self._errors >= ERRORS_MAX
 

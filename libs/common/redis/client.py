@@ -6,6 +6,7 @@ once. What has happened is told apart: `RedisUnreached` (certainly not executed)
 """
 
 import asyncio
+from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final
 
@@ -55,7 +56,9 @@ class Redis:
         self.on_reset: list[Callable[[], None]] = []
         self._address = address
         self._timeout_s = timeout_s
-        self._turns = asyncio.Semaphore(size_max)
+        self._size_max = size_max
+        self._under_way = 0
+        self._queue: deque[asyncio.Future[None]] = deque()  # who waits for one of those under way to end
         self._breaker = Breaker()
         self._link: Link | None = None
         self._opening: asyncio.Task[Link] | None = None
@@ -135,33 +138,16 @@ class Redis:
 
     async def _exchange(self, talk: Callable[[Link], Awaitable[Any]]) -> Any:
         """`talk` on the connection: counted by the breaker, errors in our words. Straight-line code, for every call runs it."""
-        await self._turn()
+        if self._under_way < self._size_max:
+            self._under_way += 1
+        else:
+            await self._turn()
         REDIS_IN_USE.inc()
-        try:
-            return await self._talk(talk)
-        finally:
-            REDIS_IN_USE.dec()
-            self._turns.release()
-
-    async def _turn(self) -> None:
-        """Wait for room. Not counted by the breaker: a burst of our own says nothing of the server."""
-        if not self._turns.locked():
-            await self._turns.acquire()  # at once
-            return
-        try:
-            async with asyncio.timeout(QUEUE_SECONDS):
-                await self._turns.acquire()
-        except TimeoutError:
-            REDIS_ERRORS.labels("queue").inc()
-            raise RedisUnreached(detail="too many requests wait for Redis") from None
-
-    async def _talk(self, talk: Callable[[Link], Awaitable[Any]]) -> Any:
-        # After the wait for a turn: what waited behind a stalled server must not ask it one after the other.
-        if not self._breaker.allows(asyncio.get_running_loop().time()):
-            REDIS_ERRORS.labels("breaker").inc()
-            raise RedisUnreached(detail="the breaker is open")
         asked = False
         try:
+            # After the wait for a turn: what waited behind a stalled server must not ask it one after the other.
+            if not self._breaker.is_quiet:
+                self._ask_breaker()
             link = self._link or await self._connected()
             asked = True
             answer = await talk(link)
@@ -172,12 +158,46 @@ class Redis:
             raise (RedisAway if asked else RedisUnreached)(detail=f"{exc.kind}: {exc}") from exc
         except hiredis.ReplyError as exc:
             raise self._refused(str(exc)) from exc
+        except RedisUnreached:  # by the breaker
+            raise
         except BaseException:
             self._breaker.abandoned()
             raise
-        if self._breaker.succeeded():
+        finally:
+            REDIS_IN_USE.dec()
+            self._leave()
+        if not self._breaker.is_quiet and self._breaker.succeeded():
             REDIS_BREAKER_OPEN.set(0)
         return answer
+
+    def _ask_breaker(self) -> None:
+        if not self._breaker.allows(asyncio.get_running_loop().time()):
+            REDIS_ERRORS.labels("breaker").inc()
+            raise RedisUnreached(detail="the breaker is open")
+
+    async def _turn(self) -> None:
+        """Wait for room. Not counted by the breaker: a burst of our own says nothing of the server."""
+        turn = asyncio.get_running_loop().create_future()
+        self._queue.append(turn)
+        try:
+            async with asyncio.timeout(QUEUE_SECONDS):
+                await turn
+        except BaseException as exc:
+            if turn.done() and not turn.cancelled():
+                self._leave()  # it was ours at the moment when we gave up
+            if not isinstance(exc, TimeoutError):
+                raise
+            REDIS_ERRORS.labels("queue").inc()
+            raise RedisUnreached(detail="too many requests wait for Redis") from None
+
+    def _leave(self) -> None:
+        """Hand the place on to who waits longest, if anybody does."""
+        while self._queue:
+            turn = self._queue.popleft()
+            if not turn.done():
+                turn.set_result(None)
+                return
+        self._under_way -= 1
 
     def _refused(self, text: str) -> Exception:
         """Count a server's no and say what it means. One by a server that is well does not open the breaker."""

@@ -94,8 +94,9 @@ class Link(asyncio.Protocol):
         self._is_second_look = False
         self._is_retired = False
 
-    async def ask(self, *parts: Value) -> Any:
-        """One command and its answer. Raises hiredis.ReplyError for the server's no, LinkLost when nobody knows.
+    def ask(self, *parts: Value) -> "asyncio.Future[Any]":
+        """One command; its answer, or hiredis.ReplyError for the server's no, or LinkLost when nobody knows. Raises LinkLost
+        at once if the connection is gone.
 
         Whoever is cancelled while waiting leaves the connection as it is.
         """
@@ -108,10 +109,7 @@ class Link(asyncio.Protocol):
         self._waiting.append((future, self._loop.time()))
         if self._timer is None:
             self._timer = self._loop.call_later(self._timeout_s, self._look)
-        answer = await future
-        if isinstance(answer, hiredis.ReplyError):
-            raise answer
-        return answer
+        return future
 
     def retire(self) -> None:
         """Close as soon as what was asked is answered."""
@@ -144,7 +142,11 @@ class Link(asyncio.Protocol):
                 if isinstance(answer, hiredis.PushNotification):
                     continue  # nobody asked
                 future, _ = self._waiting.popleft()
-                if not future.done():
+                if future.done():
+                    continue  # who asked was cancelled
+                if isinstance(answer, hiredis.ReplyError):
+                    future.set_exception(answer)
+                else:
                     future.set_result(answer)
         except (hiredis.ProtocolError, IndexError) as exc:
             self.end(LinkLost("lost", f"not the protocol of Redis: {exc!r}"))

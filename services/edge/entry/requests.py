@@ -2,6 +2,7 @@
 
 import re
 import secrets
+from functools import lru_cache
 from typing import Final
 from urllib.parse import parse_qsl
 from uuid import UUID
@@ -19,6 +20,7 @@ from services.edge.domain.refusal import Refusal
 from services.edge.usecases.proxy_call import Request
 
 TOKEN_BYTES: Final = 32
+MODELS_MAX: Final = 10_000  # whose ids are kept read
 BODY_SECONDS: Final = 10.0  # for the whole body; the call's deadline runs meanwhile
 _JSON_TYPE: Final = re.compile(
     r"application/(?:[a-z0-9.+-]+\+)?json\s*(?:;\s*charset\s*=\s*\"?utf-8\"?\s*)?", re.IGNORECASE
@@ -105,11 +107,18 @@ def _model(path_params: dict[str, str]) -> tuple[UUID, str]:
     """The model that the path names: by its UUID or, where the surface takes one, by its account's number."""
     account = path_params.get(ACCOUNT_PARAMETER, "")
     name = account or path_params[MODEL_PARAMETER]
-    if _UUID.fullmatch(name):
-        return UUID(name), ""
+    model_id = _uuid(name)
+    if model_id is not None:
+        return model_id, ""
     if _NUMBER.fullmatch(account):
         return NO_MODEL, account
     raise Refusal("MODEL_NOT_FOUND")
+
+
+@lru_cache(maxsize=MODELS_MAX)
+def _uuid(name: str) -> UUID | None:
+    """The same models are called again and again."""
+    return UUID(name) if _UUID.fullmatch(name) else None
 
 
 async def _body(request: web.BaseRequest, bytes_max: int) -> bytes:

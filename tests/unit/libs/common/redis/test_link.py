@@ -39,11 +39,10 @@ def a_link(*, timeout_s: float = 60.0) -> tuple[Link, Wire, Ends]:
     return link, wire, ends
 
 
-async def asked(link: Link, *names: str) -> list["asyncio.Task[Any]"]:
-    tasks = [asyncio.create_task(link.ask("GET", name)) for name in names]
-    await asyncio.sleep(0)  # they ask
-    await asyncio.sleep(0)  # and it is written
-    return tasks
+async def asked(link: Link, *names: str) -> list["asyncio.Future[Any]"]:
+    answers = [link.ask("GET", name) for name in names]
+    await asyncio.sleep(0)  # it is written
+    return answers
 
 
 async def test_what_is_asked_in_one_tick_leaves_in_one_write_and_is_answered_in_order() -> None:
