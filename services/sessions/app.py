@@ -117,8 +117,10 @@ def use_cases(
     def count(outcome: str) -> None:
         SESSION_REFRESHES.labels(outcome).inc()
 
+    turns = {outcome: CALLS_PACED.labels(outcome) for outcome in ("passed", "waited", "refused")}
+
     def count_paced(outcome: str) -> None:
-        CALLS_PACED.labels(outcome).inc()
+        turns[outcome].inc()
 
     refresh = RefreshSession(
         store=on.models, models=on.cache, providers=providers, clock=clock, chance=chance, count=count
