@@ -1,8 +1,8 @@
 """The record of what is to be paid, behind the port `UsageLog`: confirmed by the broker, or not at all, or voided.
 
-Records of one shard are collected while its previous publishes are unconfirmed, up to 256 in one message; while fewer than
-`PUBLISHES_MAX` are, what a loop tick brings is published at its end. A message whose fate is unknown is published again, the same bytes under the
-same ids, until the last of its calls is past its fence. A call that passes its fence unconfirmed is answered 503 and
+Records of one shard are collected while its previous publish is unconfirmed, up to 256 in one message; when none is, what a
+loop tick brings is published at its end. A message whose fate is unknown is published again, the same bytes under the same
+ids, until the last of its calls is past its fence. A call that passes its fence unconfirmed is answered 503 and
 voided: billing undoes its debit, posted or still to come.
 """
 
@@ -21,7 +21,6 @@ from libs.common.telemetry.metrics import Counter, Gauge
 
 PUBLISH_SECONDS: Final = 5.0  # for one confirm, before the same bytes are sent again
 AGAIN_SECONDS: Final = 0.2  # between two publishes of the same bytes
-PUBLISHES_MAX: Final = 3  # unconfirmed ones of a shard: with one, all callers of a shard wait for the same disk in step
 WAITING_MAX: Final = 10_000  # records of one shard not yet published; beyond, calls are refused (and released)
 VOIDS_MAX: Final = 100_000  # ids not yet voided; beyond, the oldest are dropped and counted
 VOID_PAUSE_SECONDS: Final = (0.2, 5.0)  # first and longest pause while the bus is away
@@ -45,14 +44,13 @@ class _Record:
 
 
 class _Shard:
-    """The records of one shard that wait, how many publishes are unconfirmed, and whether the next one is due."""
+    """The records of one shard that wait, and whether somebody is about to publish them."""
 
-    __slots__ = ("is_due", "publishes", "waiting")
+    __slots__ = ("is_busy", "waiting")
 
     def __init__(self) -> None:
         self.waiting: deque[_Record] = deque()
-        self.publishes = 0
-        self.is_due = False
+        self.is_busy = False
 
 
 class UsageGateway:
@@ -76,8 +74,8 @@ class UsageGateway:
         loop = asyncio.get_running_loop()
         record = _Record(usage, fence_at_ms, loop.create_future())
         shard.waiting.append(record)
-        if not shard.is_due and shard.publishes < PUBLISHES_MAX:
-            shard.is_due = True
+        if not shard.is_busy:
+            shard.is_busy = True
             loop.call_soon(self._begin, shard)  # at the end of this tick, with all that the tick brings
         seconds = max(0.0, (fence_at_ms - self._clock.stopwatch_ms()) / 1_000)
         timer = loop.call_later(seconds, _pass_fence, record)
@@ -120,8 +118,6 @@ class UsageGateway:
             VOIDS_PENDING.set(len(self._voids))
 
     def _begin(self, shard: _Shard) -> None:
-        shard.is_due = False
-        shard.publishes += 1
         task = asyncio.get_running_loop().create_task(self._publish_waiting(shard), name="publish usage")
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -134,7 +130,7 @@ class UsageGateway:
                 if batch:
                     await self._publish(batch)
         finally:
-            shard.publishes -= 1
+            shard.is_busy = False
 
     async def _publish(self, batch: list[_Record]) -> None:
         """Publish one message until its fate is known or nobody waits for it any more. Raises nothing but cancellation."""
