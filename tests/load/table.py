@@ -1,7 +1,7 @@
 """The tables that a person reads."""
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from statistics import median
 from typing import Final
 
@@ -49,18 +49,21 @@ def print_comparison(cells: Sequence[Cell]) -> None:
             f"  {middle(own, lambda cell: cell.outcome.p99_ms):7.1f} ({min(p99s):5.1f}, {max(p99s):5.1f})"
             f"   {cpu:11.3f}  {cpu / floor_cpu if floor_cpu else 0:7.2f}"
         )
-    busiest = max(connections for connections, _ in rounds)
-    ours = rounds[busiest, "fangate"]
-    say(f"\nfangate at {busiest} connections, by program: CPU s per 1,000 requests, resident MB")
-    for name in ours[0].cpu_ms:
-        cost = middle(ours, lambda cell, name=name: cell.cpu_ms[name])  # type: ignore[misc]
-        say(f"  {name:10} {cost:7.3f} {ours[-1].megabytes[name]:8.0f}")
-    say(f"  edge + sessions + billing: {_memory(ours[-1]):.0f} MB")
+    say("\nfangate by program: CPU s per 1,000 requests at each number of connections, resident MB at the end")
+    counts = sorted({connections for connections, _ in rounds})
+    say(f"  {'':10}{''.join(f'{count:8}' for count in counts)}      MB")
+    last = rounds[counts[-1], "fangate"][-1]
+    for name in last.cpu_ms:
+        costs = (middle(rounds[count, "fangate"], lambda cell, name=name: cell.cpu_ms[name]) for count in counts)  # type: ignore[misc]
+        say(f"  {name:10}{''.join(f'{cost:8.3f}' for cost in costs)}{last.megabytes[name]:8.0f}")
+    say(f"  edge + sessions + billing: {_memory(last):.0f} MB")
 
 
-def print_ledger(hot: Posting, steady: Posting, rate: int) -> None:
-    """The consumer's throughput and its latency."""
-    say(f"\nledger, one hot organization: {hot.per_second:,.0f} debits/s ({hot.records:,} in {hot.seconds:.2f} s)")
+def print_ledger(full: Mapping[str, Posting], steady: Posting, rate: int) -> None:
+    """The consumer's throughput, by whose debits fill its queues, and its latency."""
+    say()
+    for whose, posting in full.items():
+        say(f"ledger, {whose}: {posting.per_second:,.0f} debits/s ({posting.records:,} in {posting.seconds:.2f} s)")
     say(
         f"post latency at {rate:,} debits/s: p50 {steady.p50_ms:.0f} ms, p99 {steady.p99_ms:.0f} ms (to the row's insert)"
     )

@@ -2,10 +2,11 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from uuid import UUID
 
 import pytest
 
-from tests.load.ledger import post
+from tests.load.ledger import post, subscribed
 from tests.load.plot import draw
 from tests.load.sides import PATH, Cell, Side, fangate, measure, running
 from tests.load.table import print_comparison, print_ledger, print_soak, print_submissions
@@ -59,14 +60,18 @@ async def test_the_bench_measures_all_sides_and_every_answer_is_paid(
 async def test_the_ledger_load_posts_every_record_once(stack: Stack, capsys: pytest.CaptureFixture[str]) -> None:
     # given
     organization = await stack.an_organization(credits=CREDITS)
+    size = ("--credits", str(CREDITS), "--per-minute", "1000", "--per-day", "50000")
+    await stack.cli("billing", "plan", "set", "--plan", "many", *size)
 
     # when
-    hot = await post(stack, organization, records=RECORDS)
-    steady = await post(stack, organization, records=RECORDS, rate=2_000)
-    print_ledger(hot, steady, 2_000)
+    one = [UUID(organization.org_id)]
+    hot = await post(stack, one, records=RECORDS)
+    many = await post(stack, await subscribed(stack, 20, plan="many"), records=RECORDS)
+    steady = await post(stack, one, records=RECORDS, rate=2_000)
+    print_ledger({"hot": hot, "many": many}, steady, 2_000)
 
     # then
-    assert (hot.records, steady.records) == (RECORDS, RECORDS)
+    assert [posting.records for posting in (hot, many, steady)] == [RECORDS] * 3
     assert await stack.debits(organization, at_least=2 * RECORDS) == 2 * RECORDS
     assert "debits/s" in capsys.readouterr().out
 
