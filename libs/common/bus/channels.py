@@ -14,6 +14,7 @@ from aio_pika.exceptions import DeliveryError
 from libs.common.bus.errors import BUS_ERRORS, is_lost
 from libs.common.bus.publish import publish
 from libs.common.bus.transport import Delivery, Parcel, Receipt
+from libs.common.deadlines import Deadlines
 from libs.common.errors import Refused, Unconfirmed
 from libs.common.telemetry.log import logger
 
@@ -30,6 +31,7 @@ class ConfirmedChannel:
         self.channel = channel
         self._user = user
         self._app = app
+        self._deadlines = Deadlines()
         self._underlay: aiormq.Channel | None = None  # the one that was open at the last publish
 
     async def send(
@@ -83,7 +85,7 @@ class ConfirmedChannel:
 
     async def _publish(self, underlay: aiormq.Channel, parcel: Parcel, timeout_s: float, reply_to: str) -> None:
         try:
-            async with asyncio.timeout(timeout_s):
+            with self._deadlines.within(timeout_s):
                 # The confirm is what counts; waiting for the socket as well would serialise publishers.
                 confirmation = publish(underlay, parcel, user=self._user, app=self._app, reply_to=reply_to)
                 assert confirmation is not None, "a channel with confirms"

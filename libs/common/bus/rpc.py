@@ -32,6 +32,7 @@ from libs.common.clock import Clock
 from libs.common.contracts.envelope import Kind, Message
 from libs.common.contracts.registry import REGISTRY, MessageType
 from libs.common.contracts.wire import COMMANDS
+from libs.common.deadlines import Deadlines, Expiring
 from libs.common.errors import DeadlinePassed, FangateError, Refused, RpcError, Unconfirmed
 from libs.common.ids import uuid7
 from libs.common.telemetry.log import logger
@@ -48,7 +49,7 @@ log = logger(__name__)
 class _Pending:
     """One call that waits for its answer."""
 
-    __slots__ = ("blob", "deadline_ms", "entry", "future", "head", "is_sent", "org_id", "timer")
+    __slots__ = ("blob", "deadline_ms", "due", "entry", "future", "head", "is_sent", "org_id")
 
     def __init__(
         self, entry: MessageType, org_id: uuid.UUID | None, deadline_ms: int, loop: asyncio.AbstractEventLoop
@@ -60,7 +61,11 @@ class _Pending:
         self.is_sent = False
         self.head = b""
         self.blob = b""
-        self.timer: asyncio.TimerHandle | None = None
+        self.due: set[Expiring] = set()
+
+    def expire(self) -> None:
+        # What never left is certain; what left may have been done.
+        self.fail(DeadlinePassed() if self.is_sent else Refused(detail="not sent before the deadline"))
 
     def fail(self, error: FangateError) -> None:
         if not self.future.done():
@@ -85,6 +90,7 @@ class RpcClient:
         self._sending = 0
         self._flush_is_due = False
         self._tasks: set[asyncio.Task[None]] = set()
+        self._deadlines = Deadlines()
         self._is_listening = False
         self._listen_lock = asyncio.Lock()
 
@@ -142,6 +148,7 @@ class RpcClient:
         """Give up what is still under way."""
         for pending in list(self._pending.values()):
             pending.fail(DeadlinePassed(detail="the bus is closing") if pending.is_sent else Refused(detail="closing"))
+        self._deadlines.close()
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -157,7 +164,7 @@ class RpcClient:
         self._breaker.admit()
         loop = asyncio.get_running_loop()
         pending = _Pending(entry, org_id, deadline_ms, loop)
-        pending.timer = loop.call_later(remaining_ms / 1_000, self._expire, pending)
+        pending.due = self._deadlines.add(pending, remaining_ms / 1_000)
         self._pending[call_id] = pending
         if org_id is not None:
             self._per_org[org_id] += 1
@@ -165,16 +172,11 @@ class RpcClient:
 
     def _forget(self, call_id: uuid.UUID, pending: _Pending) -> None:
         del self._pending[call_id]
-        if pending.timer is not None:
-            pending.timer.cancel()
+        pending.due.discard(pending)
         if pending.org_id is not None:
             self._per_org[pending.org_id] -= 1
             if not self._per_org[pending.org_id]:
                 del self._per_org[pending.org_id]
-
-    def _expire(self, pending: _Pending) -> None:
-        # What never left is certain; what left may have been done.
-        pending.fail(DeadlinePassed() if pending.is_sent else Refused(detail="not sent before the deadline"))
 
     # sending
 

@@ -20,6 +20,7 @@ from libs.common.bus.transport import BLOB, JSON, STRUCT_HEADER, STRUCT_HEADER_B
 from libs.common.clock import Clock
 from libs.common.contracts.envelope import Context, Message, RpcFailure
 from libs.common.contracts.registry import MessageType
+from libs.common.deadlines import Deadlines
 from libs.common.errors import FangateError, Unavailable
 from libs.common.ids import id_ms, uuid7
 from libs.common.telemetry.log import logger
@@ -59,6 +60,7 @@ class RpcServer:
         self._in_hand = metrics.IN_FLIGHT.labels(consumer.queue)
         self._seconds = metrics.HANDLE_SECONDS.labels(consumer.queue)
         self._queue_wait = metrics.QUEUE_WAIT_SECONDS.labels(consumer.queue)
+        self._deadlines = Deadlines()
         self._unframed = 0
 
     @property
@@ -204,11 +206,11 @@ class RpcServer:
         self._in_hand.inc()
         outcome = "ok"
         try:
-            async with asyncio.timeout(left_s) as deadline:
+            with self._deadlines.within(left_s) as limit:
                 reply = await self._consumer.handlers[context.type](message, context)
             return _answer(reply, context)
         except TimeoutError as exc:
-            if deadline.expired():
+            if limit.is_expired:
                 outcome = "expired"
                 metrics.RPC_EXPIRED.inc()
                 return None

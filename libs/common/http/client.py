@@ -13,6 +13,7 @@ from functools import cache, lru_cache
 from typing import Final, Self
 from urllib.parse import urlsplit
 
+from libs.common.deadlines import Deadlines
 from libs.common.http.connection import Connection, HttpAnswer, HttpError, HttpTimeout, HttpTooLarge
 
 CONNECTIONS_MAX: Final = 256
@@ -42,6 +43,7 @@ class HttpClient:
         self._turns = asyncio.Semaphore(connections_max)
         self._body_bytes_max = body_bytes_max
         self._loop = asyncio.get_running_loop()
+        self._deadlines = Deadlines()
         self._open: set[Connection] = set()
         self._idle: dict[Origin, deque[Connection]] = {}  # of each, the longest unused first
         self._sweep: asyncio.TimerHandle | None = None
@@ -55,6 +57,7 @@ class HttpClient:
         """End all connections; exchanges under way fail."""
         if self._sweep is not None:
             self._sweep.cancel()
+        self._deadlines.close()
         for connection in list(self._open):
             connection.close()
 
@@ -101,7 +104,9 @@ class HttpClient:
         try:
             async with asyncio.timeout(min(timeout_s, CONNECT_SECONDS)):
                 _, connection = await self._loop.create_connection(
-                    lambda: Connection(body_bytes_max=self._body_bytes_max, on_lost=self._open.discard),
+                    lambda: Connection(
+                        body_bytes_max=self._body_bytes_max, deadlines=self._deadlines, on_lost=self._open.discard
+                    ),
                     origin.host, origin.port, ssl=origin.tls,
                 )  # fmt: skip
         except TimeoutError as exc:

@@ -16,6 +16,8 @@ from aiohttp.http_exceptions import PayloadEncodingError
 from aiohttp.http_parser import HttpResponseParser, RawResponseMessage
 from aiohttp.streams import StreamReader
 
+from libs.common.deadlines import Deadlines
+
 FIELD_BYTES_MAX: Final = 8190
 HEADERS_MAX: Final = 128
 SWITCHING_PROTOCOLS: Final = 101
@@ -50,9 +52,10 @@ class HttpAnswer:
 class Connection(asyncio.Protocol):
     """An open connection. `on_lost` is called once, when it ends."""
 
-    def __init__(self, *, body_bytes_max: int, on_lost: Callable[["Connection"], None]) -> None:
+    def __init__(self, *, body_bytes_max: int, deadlines: Deadlines, on_lost: Callable[["Connection"], None]) -> None:
         self._loop = asyncio.get_running_loop()
         self._body_bytes_max = body_bytes_max
+        self._deadlines = deadlines
         self._on_lost = on_lost
         # Its limit would stop the reading where nobody reads before the end: ours is checked as bytes come in.
         self._parser = HttpResponseParser(
@@ -61,7 +64,6 @@ class Connection(asyncio.Protocol):
         )  # fmt: skip
         self._transport: asyncio.WriteTransport | None = None
         self._answer: asyncio.Future[HttpAnswer] | None = None
-        self._timer: asyncio.TimerHandle | None = None
         self._head: RawResponseMessage | None = None
         self._body: StreamReader | None = None
         self.is_open = False
@@ -75,7 +77,7 @@ class Connection(asyncio.Protocol):
         if not self.is_open or self._transport is None:
             raise HttpError("the connection was closed", may_have_left=False)
         self._answer = self._loop.create_future()
-        self._timer = self._loop.call_later(timeout_s, self._give_up, timeout_s)
+        due = self._deadlines.add(self, timeout_s)
         self._transport.write(request)
         try:
             return await self._answer
@@ -84,13 +86,17 @@ class Connection(asyncio.Protocol):
             raise
         finally:
             self._answer = None
-            self._timer.cancel()
+            due.discard(self)
 
     def close(self) -> None:
         """End it, whatever is under way."""
         self.is_open = False
         if self._transport is not None:
             self._transport.abort()
+
+    def expire(self) -> None:
+        """The exchange has lasted too long."""
+        self._fail(HttpTimeout("no whole answer in time", may_have_left=True))
 
     # what the event loop calls
 
@@ -156,9 +162,6 @@ class Connection(asyncio.Protocol):
         if head.should_close:
             self.close()
         self._answer.set_result(HttpAnswer(head.code, head.headers, _cookies(head), body.read_nowait()))
-
-    def _give_up(self, timeout_s: float) -> None:
-        self._fail(HttpTimeout(f"no answer within {timeout_s:.1f} s", may_have_left=True))
 
     def _fail(self, error: HttpError) -> None:
         if self._answer is not None and not self._answer.done():

@@ -15,6 +15,7 @@ from uuid import UUID
 from libs.common.clock import Clock
 from libs.common.contracts.edge import USAGE_RECORDS_MAX, Usage, UsageRecorded, UsageVoided
 from libs.common.contracts.wire import Outgoing, Publisher, encode, shard_of
+from libs.common.deadlines import Deadlines
 from libs.common.errors import Refused, Unconfirmed
 from libs.common.telemetry.log import logger
 from libs.common.telemetry.metrics import Counter, Gauge
@@ -42,6 +43,10 @@ class _Record:
     fence_at_ms: int  # of the stopwatch
     done: "asyncio.Future[None]"
 
+    def expire(self) -> None:
+        if not self.done.done():
+            self.done.set_exception(Unconfirmed(detail="no confirm before the fence"))
+
 
 class _Shard:
     """The records of one shard that wait, and whether somebody is about to publish them."""
@@ -61,6 +66,7 @@ class UsageGateway:
         self._clock = clock
         self._shards: dict[int, _Shard] = {}
         self._tasks: set[asyncio.Task[None]] = set()
+        self._fences = Deadlines()
         self._voids: deque[tuple[UUID, UUID]] = deque()  # organization, call
         self._void_due = asyncio.Event()
 
@@ -78,7 +84,7 @@ class UsageGateway:
             shard.is_busy = True
             loop.call_soon(self._begin, shard)  # at the end of this tick, with all that the tick brings
         seconds = max(0.0, (fence_at_ms - self._clock.stopwatch_ms()) / 1_000)
-        timer = loop.call_later(seconds, _pass_fence, record)
+        due = self._fences.add(record, seconds)
         try:
             await record.done
         except Unconfirmed:
@@ -88,7 +94,7 @@ class UsageGateway:
             self._void(usage)  # the process ends: whoever asked gets no 2xx
             raise
         finally:
-            timer.cancel()
+            due.discard(record)
         if self._clock.stopwatch_ms() >= fence_at_ms:  # confirmed, but too late to be sure that the lease waited for it
             self._void(usage)
             raise Unconfirmed(detail="the confirm came after the fence")
@@ -180,8 +186,3 @@ def _settle(batch: list[_Record], error: Exception | None) -> None:
                 record.done.set_result(None)
             else:
                 record.done.set_exception(error)
-
-
-def _pass_fence(record: _Record) -> None:
-    if not record.done.done():
-        record.done.set_exception(Unconfirmed(detail="no confirm before the fence"))
