@@ -13,7 +13,7 @@ from services.edge.domain.refusal import Refusal
 
 SEGMENTS_MAX: Final = 16  # no route is deeper
 ANY_SEGMENT: Final = frozenset(
-    {"model_id", "account", "creator_id", "batch_id"}
+    {"model_id", "account", "creator_id", "batch_id", "host"}
 )  # judged after authentication (404); a literal beside them wins
 
 

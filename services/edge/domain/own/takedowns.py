@@ -3,6 +3,7 @@
 On the gateway and on the surface `platform`. They cost nothing.
 """
 
+import re
 from typing import Final
 from uuid import UUID
 
@@ -24,7 +25,8 @@ STATES: Final = (
     "queued", "resolving", "ready", "noticed", "acknowledged", "action_required", "removed", "delisted", "unresponsive",
     "counter_noticed", "rejected", "cancelled", "failed_refunded",
 )  # fmt: skip
-_HOST: Final = Values("[A-Za-z0-9.:_-]{1,253}", "a host name")
+_HOST_NAME: Final = re.compile(r"[A-Za-z0-9.:_-]{1,253}")
+_HOST: Final = Values(_HOST_NAME.pattern, "a host name")
 
 FILTERS: Final = query_of(creator_id=ID, batch_id=ID, state=one_of(*STATES), host=_HOST)
 
@@ -161,7 +163,10 @@ def _notice(asked: Asked) -> notices.GetNotice:
 
 
 def _host(asked: Asked) -> notices.GetHost:
-    return notices.GetHost(org_id=asked.org_id, host=asked.path["host"].lower())
+    host = asked.path["host"].lower()
+    if not _HOST_NAME.fullmatch(host):
+        raise Refusal("NOT_FOUND")
+    return notices.GetHost(org_id=asked.org_id, host=host)
 
 
 def _page(reply: notices.TakedownPage) -> TakedownList:
