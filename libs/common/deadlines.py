@@ -25,11 +25,14 @@ class Deadlines:
     def __init__(self) -> None:
         self._due: dict[int, set[Expiring]] = {}  # by the tick at which they have passed; empty ones go with their tick
         self._looked_at = 0
+        self._loop: asyncio.AbstractEventLoop | None = None  # kept: asking which one runs is a system call
         self._timer: asyncio.TimerHandle | None = None
 
     def add(self, who: Expiring, seconds: float) -> set[Expiring]:
         """Call `who.expire()` after `seconds`, unless `who` is discarded from the set that this answers."""
-        loop = asyncio.get_running_loop()
+        loop = self._loop
+        if loop is None:
+            loop = self._loop = asyncio.get_running_loop()
         now_s = loop.time()
         if self._timer is None:
             self._looked_at = int(now_s / TICK_SECONDS)

@@ -154,7 +154,7 @@ async def test_a_confirm_after_the_fence_is_no_confirm(world: World) -> None:
 async def test_one_of_a_batch_may_pass_its_fence_while_the_others_are_confirmed(world: World) -> None:
     world.broker.gate.clear()
     tasks = [world.record(fence_in_ms=20), world.record()]
-    await asyncio.sleep(0.05)
+    await until(tasks[0].done)
     world.broker.gate.set()
     first, second = await settled(tasks)
     assert isinstance(first, Unconfirmed)
