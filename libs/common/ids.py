@@ -37,6 +37,12 @@ def uuid7() -> uuid.UUID:
     return uuid.UUID(int=ms << 80 | 7 << 76 | counter << 64 | 2 << 62 | tail)
 
 
+def random_bytes(count: int) -> bytes:
+    """Fresh randomness of the operating system, at most `_POOL_BYTES`."""
+    with _lock:
+        return _random(count)
+
+
 def _random(count: int) -> bytes:
     """Bytes of the operating system's randomness, each used once. Only under the lock."""
     global _pool, _pool_at  # noqa: PLW0603
