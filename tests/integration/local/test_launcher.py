@@ -144,7 +144,14 @@ async def test_run_on_given_servers_shows_a_paid_call_and_ctrl_c_leaves_no_proce
         assert "balance in the ledger: 109,996 before, 109,995 after (used: 1)" in text
         assert await launcher.call() == 200
         processes = launcher.processes()
-        assert {name for name, _ in launcher.profile.processes()} == {"sandbox", "billing", "auth", "sessions", "edge"}
+        assert {name for name, _ in launcher.profile.processes()} == {
+            "sandbox",
+            "billing",
+            "auth",
+            "sessions",
+            "takedowns",
+            "edge",
+        }
 
         run.send(signal.SIGINT)
 
