@@ -6,11 +6,11 @@ PYTEST := $(BIN)/python -m pytest -q
 
 .DEFAULT_GOAL := help
 .PHONY: help setup bootstrap tools run up down status demo test unit integration contract e2e fault year faults bench \
-        lint types imports deps topology asyncapi openapi fuzz
+        lint types imports deps topology asyncapi openapi fuzz rules dashboards monitor-verify
 .NOTPARALLEL:
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: ## make .venv from the locked, hashed requirements
 	@$(PYTHON) -m deploy.local.bootstrap venv
@@ -87,3 +87,14 @@ openapi: setup ## write docs/openapi/, the document of each surface, anew
 
 fuzz: setup bootstrap ## generated requests against all documents (CASES=10000, FUZZ_SEED=…)
 	@FUZZ_CASES=$${CASES:-10000} $(PYTEST) -s tests/e2e/test_documents_hold.py
+
+rules: setup ## write deploy/monitoring/rules and prometheus.yaml anew
+	@$(BIN)/python -m deploy.monitoring.rules
+	@$(BIN)/python -m deploy.monitoring.scraping
+
+dashboards: setup ## write deploy/monitoring/dashboards anew
+	@$(BIN)/python -m deploy.monitoring.dashboards
+
+monitor-verify: setup bootstrap ## rules and boards by Prometheus' own tools; a real Prometheus sees a worker die and come back
+	@$(BIN)/python -m deploy.tools prometheus alertmanager
+	@$(PYTEST) -rs tests/contract/deploy/test_monitoring.py tests/integration/deploy/test_prometheus.py

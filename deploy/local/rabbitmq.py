@@ -47,7 +47,7 @@ def mark_whole(folder: Path) -> None:
 def spawn_epmd(programs: Programs, folder: Path, ports: dict[str, int], *, path: str, log: Path) -> Child:
     """Start the name server: our own child, for one that Erlang starts by itself would stay behind."""
     command = [programs.epmd, "-port", str(ports["epmd"]), "-address", "127.0.0.1"]
-    return Child.spawn("epmd", command, env=_environment(folder, ports, path), log=log, cwd=folder)
+    return Child.spawn("epmd", command, env=environment(folder, ports, path), log=log, cwd=folder)
 
 
 async def listens(port: int) -> None:
@@ -65,7 +65,7 @@ def spawn(
     write_private(folder / "rabbitmq.conf", config)
     (folder / "enabled_plugins").write_text("[rabbitmq_management].\n", encoding="ascii")
     return Child.spawn(
-        "rabbitmq", [programs.rabbitmq_server], env=_environment(folder, ports, path), log=log, cwd=folder
+        "rabbitmq", [programs.rabbitmq_server], env=environment(folder, ports, path), log=log, cwd=folder
     )
 
 
@@ -91,7 +91,7 @@ def management_url(port: int, password: str) -> str:
     return f"http://{ADMIN}:{password}@127.0.0.1:{port}"
 
 
-def _environment(folder: Path, ports: dict[str, int], path: str) -> dict[str, str]:
+def environment(folder: Path, ports: dict[str, int], path: str) -> dict[str, str]:
     """All the node sees: nothing is inherited but PATH. HOME holds the Erlang cookie; a fixed node name keeps the data
     valid when ports change; `+sbwt none` stops the schedulers from busy-waiting two cores away.
     """

@@ -77,7 +77,7 @@ class OwnBroker:
         """Raise or clear the memory alarm."""
         limit = "1" if on else "512MB"
         program = Path(self._programs.rabbitmq_server).with_name("rabbitmqctl")
-        environment = rabbitmq._environment(self._folder, self._ports, self._path)
+        environment = rabbitmq.environment(self._folder, self._ports, self._path)
         environment.pop("RABBITMQ_SERVER_START_ARGS")
         control = await asyncio.create_subprocess_exec(
             program, "set_vm_memory_high_watermark", "absolute", limit, env=environment, stdout=asyncio.subprocess.DEVNULL,

@@ -64,6 +64,15 @@ class Stack:
         self.admin_urls = dict(pair.split("=", 1) for pair in demo["FANGATE_ADMIN_URLS"].split(","))
         self.demo = demo
 
+    @property
+    def folder(self) -> Path:
+        """Where its servers keep their data."""
+        return self._profile.folder
+
+    def ports(self) -> dict[str, int]:
+        """The servers' ports by name."""
+        return self._profile.ports()
+
     # -- what an operator does
 
     async def cli(self, service: str, *arguments: str, stdin: str = "") -> dict[str, Any]:
