@@ -6,7 +6,8 @@ PYTEST := $(BIN)/python -m pytest -q
 
 .DEFAULT_GOAL := help
 .PHONY: help setup bootstrap tools run up down status demo test unit integration contract e2e fault year faults bench \
-        lint types imports deps topology asyncapi openapi fuzz rules dashboards monitor-verify
+        lint types imports deps topology asyncapi openapi fuzz rules dashboards monitor-verify \
+        manifests k8s
 .NOTPARALLEL:
 
 help: ## list the targets
@@ -98,3 +99,10 @@ dashboards: setup ## write deploy/monitoring/dashboards anew
 monitor-verify: setup bootstrap ## rules and boards by Prometheus' own tools; a real Prometheus sees a worker die and come back
 	@$(BIN)/python -m deploy.tools prometheus alertmanager
 	@$(PYTEST) -rs tests/contract/deploy/test_monitoring.py tests/integration/deploy/test_prometheus.py
+
+manifests: setup ## write the generated part of deploy/kubernetes anew, from deploy/system.py
+	@$(BIN)/python -m deploy.kubernetes.manifests
+
+k8s: setup ## the manifests, judged without a cluster: schemas, operators' resources, policies; planted mistakes are found
+	@$(BIN)/python -m deploy.kubernetes.check
+	@$(PYTEST) -rs tests/contract/deploy/test_manifests.py
