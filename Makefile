@@ -7,7 +7,7 @@ PYTEST := $(BIN)/python -m pytest -q
 .DEFAULT_GOAL := help
 .PHONY: help setup bootstrap tools run up down status demo test unit integration contract e2e fault year faults bench \
         lint types imports deps topology asyncapi openapi fuzz rules dashboards monitor-verify \
-        manifests k8s
+        manifests k8s compose compose-down docker-verify
 .NOTPARALLEL:
 
 help: ## list the targets
@@ -106,3 +106,12 @@ manifests: setup ## write the generated part of deploy/kubernetes anew, from dep
 k8s: setup ## the manifests, judged without a cluster: schemas, operators' resources, policies; planted mistakes are found
 	@$(BIN)/python -m deploy.kubernetes.check
 	@$(PYTEST) -rs tests/contract/deploy/test_manifests.py
+
+compose: setup ## the whole system in containers on this machine's Docker, and a first paid call
+	@$(BIN)/python -m deploy.compose up
+
+compose-down: setup ## drain and remove those containers; their data stay
+	@$(BIN)/python -m deploy.compose down
+
+docker-verify: setup ## image and compose on a private Docker daemon, of which nothing is left (needs root; says why it cannot)
+	@$(BIN)/python -m deploy.docker

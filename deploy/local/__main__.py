@@ -77,7 +77,7 @@ async def _run(profile: Profile, *, is_for_a_person: bool) -> int:
     names = instances(os.environ)  # before anything starts: it may be refused
     if os.environ.get("FANGATE_SERVERS", "native") != "native":
         raise SettingError(
-            "FANGATE_SERVERS: `native` is all there is; servers of your own are given by their addresses"
+            "FANGATE_SERVERS: `native` is all that the launcher starts; the whole system in containers: make compose"
         )
     profile.open()
     stack = Stack(profile, say)

@@ -3,7 +3,7 @@
 import asyncio
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from deploy.local.children import ChildFailedError
@@ -16,8 +16,15 @@ _NOT_ANNOUNCED: Final = 3  # the change stands; the running service tells the bu
 async def run_command(service: str, *arguments: str, env: Mapping[str, str], stdin: str = "") -> dict[str, Any]:
     """`python -m services.<service> <arguments>`; the object that it prints. Raises ChildFailedError."""
     shown = f"services.{service} {' '.join(arguments[:2])}"
+    return await run_program(
+        [sys.executable, "-m", f"services.{service}", *arguments], shown=shown, env=env, stdin=stdin
+    )
+
+
+async def run_program(command: Sequence[str], *, shown: str, env: Mapping[str, str], stdin: str = "") -> dict[str, Any]:
+    """Any program that ends in such an object. Raises ChildFailedError naming what is `shown`."""
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", f"services.{service}", *arguments,
+        *command,
         stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
         cwd=ROOT, env=env,
     )  # fmt: skip

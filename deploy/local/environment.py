@@ -4,8 +4,9 @@ import os
 import shlex
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
+from deploy.local.commands import run_command
 from deploy.local.given import VARIABLES
 
 STATEFUL: Final = ("auth", "billing", "edge", "sessions", "takedowns")  # those with a schema
@@ -91,6 +92,10 @@ class Environment:
         # What a person set for one run (FANGATE_LOG_LEVEL=debug make run) passes through, under what we set ourselves.
         passed = {k: v for k, v in os.environ.items() if k.startswith("FANGATE_") and k not in _WITHHELD}
         return {**inherited, "PYTHONUNBUFFERED": "1", **passed, **self._settings(instance)}
+
+    async def run(self, service: str, *arguments: str, stdin: str = "") -> dict[str, Any]:
+        """A service's command line, with that service's settings; the object it prints. Raises ChildFailedError."""
+        return await run_command(service, *arguments, env=self.of(service), stdin=stdin)
 
     def _settings(self, instance: str) -> dict[str, str]:
         service = service_of(instance)

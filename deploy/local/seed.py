@@ -10,11 +10,11 @@ import os
 import uuid
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from deploy.local.children import ChildFailedError
 from deploy.local.commands import run_command
-from deploy.local.environment import Environment, env_file, read_env_file
+from deploy.local.environment import env_file, read_env_file
 from deploy.local.profile import Profile, write_private
 from deploy.local.takedowns import plant_batch
 
@@ -31,11 +31,23 @@ _KEYS: Final = {
 }
 
 
+class Place(Protocol):
+    """A running system: its addresses, and its services' command lines."""
+
+    @property
+    def base_url(self) -> str: ...
+    @property
+    def sandbox_url(self) -> str: ...
+    @property
+    def admin_urls(self) -> str: ...
+    async def run(self, service: str, *arguments: str, stdin: str = "") -> dict[str, Any]: ...
+
+
 class Seed:
     """The demo organization of one database (`database_id` changes when the data are others)."""
 
-    def __init__(self, environment: Environment, folder: Path, demo_env: Path, database_id: str) -> None:
-        self._environment, self._memory, self._demo_env = environment, folder / MEMORY, demo_env
+    def __init__(self, place: Place, folder: Path, demo_env: Path, database_id: str) -> None:
+        self._place, self._memory, self._demo_env = place, folder / MEMORY, demo_env
         kept: dict[str, str] = json.loads(self._memory.read_text(encoding="utf-8")) if self._memory.exists() else {}
         self._made = kept if kept.get("database") == database_id else {"database": database_id}
 
@@ -48,15 +60,15 @@ class Seed:
         # Credits and the model meet nowhere: side by side.
         keys, _, _ = await asyncio.gather(self._keys(), self._credits(), self._model())
         # Repeated at every start: known creators and URLs are as they were, and free.
-        creator_id = await plant_batch(self._environment.base_url, keys["FANGATE_PLATFORM_API_KEY"])
+        creator_id = await plant_batch(self._place.base_url, keys["FANGATE_PLATFORM_API_KEY"])
         lines = {
-            "FANGATE_URL": self._environment.base_url,
+            "FANGATE_URL": self._place.base_url,
             **keys,
             "FANGATE_MODEL_ID": self._made["model_id"],
             "FANGATE_MODEL_ACCOUNT": self._made["account"],
             "FANGATE_CREATOR_ID": creator_id,
-            "FANGATE_SANDBOX_URL": self._environment.sandbox_url,
-            "FANGATE_ADMIN_URLS": self._environment.admin_urls,
+            "FANGATE_SANDBOX_URL": self._place.sandbox_url,
+            "FANGATE_ADMIN_URLS": self._place.admin_urls,
         }
         write_private(self._demo_env, env_file(lines))
         return lines
@@ -129,7 +141,7 @@ class Seed:
         write_private(self._memory, json.dumps(self._made, indent=1))
 
     async def _run(self, service: str, *arguments: str, stdin: str = "") -> dict[str, Any]:
-        return await run_command(service, *arguments, env=self._environment.of(service), stdin=stdin)
+        return await self._place.run(service, *arguments, stdin=stdin)
 
 
 def balance_of_running(profile: Profile) -> Callable[[], Awaitable[int]]:

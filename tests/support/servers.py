@@ -150,18 +150,21 @@ class OwnRedis:
 def running_servers() -> Iterator[Servers]:
     """Start the servers of a test run and migrate the template; all of it is gone afterwards."""
     sweep()
+    chosen = os.environ.get("FANGATE_SERVERS", "native")
+    if chosen not in {"native", "docker"}:
+        raise RuntimeError(f"FANGATE_SERVERS: `native` or `docker`, not `{chosen}`")
+    if chosen == "docker":
+        from tests.support.container_servers import container_endpoints
+
+        with container_endpoints() as endpoints, _servers_of_others(endpoints, "servers in containers") as servers:
+            yield servers
+        return
+    given = given_endpoints()
+    if given is not None:
+        with _servers_of_others(given, "given servers") as servers:
+            yield servers
+        return
     with asyncio.Runner() as runner:
-        given = given_endpoints()
-        if given is not None:
-            theirs = GivenServers(given)
-            runner.run(theirs.start())
-            servers = _servers(given, "given servers")
-            try:
-                runner.run(_make_template(servers))
-                yield servers
-            finally:
-                runner.run(_drop_database(servers, servers.template))
-            return
         profile = Profile(f"test-{os.getpid()}")
         profile.open()
         ours = PrivateServers(profile, is_durable=False)
@@ -175,6 +178,19 @@ def running_servers() -> Iterator[Servers]:
             runner.run(ours.stop())
             profile.close()
             ours.remove()
+
+
+@contextlib.contextmanager
+def _servers_of_others(endpoints: Endpoints, origin: str) -> Iterator[Servers]:
+    """On servers that we do not stop: what this run makes on them is dropped."""
+    with asyncio.Runner() as runner:
+        runner.run(GivenServers(endpoints).start())
+        servers = _servers(endpoints, origin)
+        try:
+            runner.run(_make_template(servers))
+            yield servers
+        finally:
+            runner.run(_drop_database(servers, servers.template))
 
 
 def sweep(run: Path = RUN) -> None:
