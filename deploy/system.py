@@ -106,7 +106,8 @@ SERVICES: Final = (
     ),
     Service(
         name="takedowns", settings="TakedownsSettings", scaling=OnQueue(least=2, most=6, queue="takedowns.jobs"),
-        grace_seconds=90, cpu="300m", memory="256Mi", memory_max="768Mi", outside_ports=(443,),
+        grace_seconds=90, cpu="300m", memory="256Mi", memory_max="768Mi",
+        outside_ports=(80, 443, 465, 587, 993),  # pages, RDAP, the mail relay, the mailbox
     ),
 )  # fmt: skip
 
