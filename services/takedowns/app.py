@@ -6,21 +6,17 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from libs.common.bus import Bus
 from libs.common.clock import Clock, SystemClock
-from libs.common.db.migrate import schema_is_current
 from libs.common.db.outbox import Outbox
 from libs.common.db.pool import Database
-from libs.common.db.relay import Relay
 from libs.common.db.timers import Timer
-from libs.common.errors import Unavailable
 from libs.common.http.guarded import GuardedClient
 from libs.common.process import Process
 from libs.common.settings import load
 from libs.common.telemetry.log import logger
+from libs.common.worker import Worker
 from services.takedowns.domain.host import is_stale
-from services.takedowns.domain.notice_ports import DryFolder, Eyes, Mailbox, Names, Registries
-from services.takedowns.domain.notice_ports import Relay as RelayPort
+from services.takedowns.domain.notice_ports import DryFolder, Eyes, Mailbox, Names, Registries, Relay
 from services.takedowns.domain.sending import Sending
 from services.takedowns.domain.url import InvalidUrlError, UrlReader
 from services.takedowns.entry import follow_up_metrics as metrics
@@ -66,8 +62,9 @@ from services.takedowns.usecases.under_way import UnderWay
 SERVICE = "takedowns"
 NOTICES_PER_TURN = 200
 HOSTS_PER_TURN = 50
-log = logger(__name__)
 CONNECTIONS_MAX = 20  # to Postgres: submissions hold one each while they are stored; calls and timers share the rest
+
+log = logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,37 +82,16 @@ class Stores:
 async def build(process: Process) -> None:
     """Wire the service into `process`."""
     settings = load(TakedownsSettings, service=SERVICE)
-    dsn = settings.postgres_dsn.reveal()
-    db = await process.closing(await Database.connect(dsn, schema=SERVICE, name=SERVICE, size_max=CONNECTIONS_MAX))
-    bus = await process.closing(
-        await Bus.connect(settings.amqp_url.reveal(), service=SERVICE, reply=settings.bus_reply)
-    )
-    clock, outbox = SystemClock(), Outbox()
-    relay = Relay(db, bus.publisher, outbox)
-    on = stores(db, outbox)
+    worker = await Worker.open(process, settings, connections_max=CONNECTIONS_MAX)
+    db, clock = worker.db, SystemClock()
+    on = stores(db, worker.outbox)
     reader = UrlReader(settings.denied_hosts())
-    do = use_cases(on, bus, clock, reader=reader, allows_test_domains=settings.env != "production")
+    do = use_cases(on, worker.bus, clock, reader=reader, allows_test_domains=settings.env != "production")
     follow_up = await _follow_up(process, settings, db, on, clock, reader)
-    under_way = follow_up.do
-
-    async def schema() -> None:
-        if not await schema_is_current(db, SERVICE):
-            raise Unavailable(detail="migrations are missing: python -m libs.common.db.migrate")
 
     async def keep_months() -> None:
         await keep_checks(db)
 
-    async def drain_bus() -> None:
-        await bus.drain(settings.drain_seconds)
-
-    async def drain_outbox() -> None:
-        await relay.flush()
-
-    process.ready_when("postgres", db.ping)
-    process.ready_when("schema", schema)
-    process.ready_when("bus", bus.check)
-    process.start("bus", bus.run())
-    process.start("relay", relay.run())
     for timer in timers(
         do,
         count_leasing=on.submissions.count_leasing,
@@ -125,10 +101,7 @@ async def build(process: Process) -> None:
         process.start(timer.name, timer.run())
     for timer in follow_up.timers:
         process.start(timer.name, timer.run())
-    await bus.start(consumers(do, under_way))
-    process.on_drain("bus", drain_bus)
-    # After the handlers ended: what they wrote leaves with them.
-    process.on_drain("outbox", drain_outbox)
+    await worker.serve(consumers(do, follow_up.do))
 
 
 def stores(db: Database, outbox: Outbox) -> Stores:
@@ -166,7 +139,7 @@ class Outside:
     registries: Registries
     names: Names
     eyes: Eyes | None
-    relay: RelayPort | None
+    relay: Relay | None
     mailbox: Mailbox | None
     folder: DryFolder | None
     is_head: bool = False

@@ -4,7 +4,8 @@ import secrets
 from typing import Literal
 from urllib.parse import urlsplit
 
-from libs.common.settings import CommonSettings, Secret, SettingsError
+from libs.common.settings import Secret, SettingsError
+from libs.common.worker import WorkerSettings
 from services.takedowns.domain.mail_token import MailTokens
 from services.takedowns.domain.notice import Agent
 from services.takedowns.domain.notice_mail import MailDomains
@@ -14,12 +15,9 @@ from services.takedowns.gateways.mailbox import open_mailbox
 from services.takedowns.gateways.smtp import SmtpRelay
 
 
-class TakedownsSettings(CommonSettings, frozen=True, kw_only=True):
-    """What takedowns reads beside the common settings."""
+class TakedownsSettings(WorkerSettings, frozen=True, kw_only=True):
+    """What takedowns reads beside what every worker does."""
 
-    postgres_dsn: Secret
-    amqp_url: Secret
-    bus_reply: str = "direct"  # direct | queue
     base_url: str = ""  # of this gateway: its own host is never a target
     takedowns_denied_hosts: str = ""  # host,host,…: never taken, nor what is below them
 
