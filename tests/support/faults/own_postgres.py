@@ -54,13 +54,18 @@ class OwnPostgres:
         if self._child is not None:
             await self._child.stop(signal.SIGINT, grace_s=10)
         self._discard(self._folder)
+        for disk in list(self._mounted):  # of a replica that never came to be
+            self._unmount(disk)
 
     def _discard(self, folder: Path) -> None:
         postgres.remove(folder)
         disk = postgres.data_folder(folder, postgres.disguise()).parent
         if disk in self._mounted:
-            subprocess.run(["umount", "--lazy", str(disk)], check=False)
-            self._mounted.remove(disk)
+            self._unmount(disk)
+
+    def _unmount(self, disk: Path) -> None:
+        subprocess.run(["umount", "--lazy", str(disk)], check=False)
+        self._mounted.remove(disk)
 
     def fill_disk(self) -> None:
         """Not a byte is left. Only with `has_own_disk`."""
