@@ -5,9 +5,11 @@ from libs.common.peppers import PepperRing
 from libs.common.process import Process
 from libs.common.settings import load
 from libs.common.worker import Worker
-from services.auth.domain.ports import Accounts, KeyHolders
+from services.auth.domain.ports import Accounts, CallRecords, KeyHolders
 from services.auth.entry.consumers import consumers
+from services.auth.entry.timers import timers
 from services.auth.settings import AuthSettings
+from services.auth.store.calls import PostgresCallRecords
 from services.auth.store.postgres import PostgresAccounts, PostgresKeyHolders
 from services.auth.usecases import UseCases
 from services.auth.usecases.accept_invitation import AcceptInvitation
@@ -16,8 +18,10 @@ from services.auth.usecases.create_organization import CreateOrganization
 from services.auth.usecases.create_role import CreateRole
 from services.auth.usecases.invite_user import InviteUser
 from services.auth.usecases.issue_key import IssueKey
+from services.auth.usecases.issue_personal_key import IssuePersonalKey
 from services.auth.usecases.log_model_deed import LogModelDeed
 from services.auth.usecases.project_subscription import ProjectSubscription
+from services.auth.usecases.record_calls import RecordCalls
 from services.auth.usecases.remove_role import RemoveRole
 from services.auth.usecases.remove_user import RemoveUser
 from services.auth.usecases.rename_organization import RenameOrganization
@@ -25,6 +29,7 @@ from services.auth.usecases.replace_role import ReplaceRole
 from services.auth.usecases.resolve_key import ResolveKey
 from services.auth.usecases.revoke_key import RevokeKey
 from services.auth.usecases.rotate_key import RotateKey
+from services.auth.usecases.set_features import SetFeatures
 from services.auth.usecases.set_organization_state import SetOrganizationState
 from services.auth.usecases.update_key import UpdateKey
 from services.auth.usecases.update_role import UpdateRole
@@ -39,11 +44,16 @@ async def build(process: Process) -> None:
     peppers = settings.pepper_ring()
     worker = await Worker.open(process, settings)
     accounts, clock = PostgresAccounts(worker.db, worker.outbox), SystemClock()
-    do = use_cases(accounts, PostgresKeyHolders(worker.db), peppers, clock)
-    await worker.serve(consumers(do, accounts, clock))
+    records = PostgresCallRecords(worker.db)
+    do = use_cases(accounts, PostgresKeyHolders(worker.db), records, peppers, clock)
+    for timer in timers(forget_calls=do.record_calls.forget):
+        process.start(timer.name, timer.run())
+    await worker.serve(consumers(do, accounts, records, clock))
 
 
-def use_cases(accounts: Accounts, holders: KeyHolders, peppers: PepperRing, clock: Clock) -> UseCases:
+def use_cases(
+    accounts: Accounts, holders: KeyHolders, records: CallRecords, peppers: PepperRing, clock: Clock
+) -> UseCases:
     """Every use case on these ports."""
     return UseCases(
         accept_invitation=AcceptInvitation(accounts, clock),
@@ -52,8 +62,10 @@ def use_cases(accounts: Accounts, holders: KeyHolders, peppers: PepperRing, cloc
         create_role=CreateRole(accounts, clock),
         invite_user=InviteUser(accounts, clock),
         issue_key=IssueKey(accounts, peppers, clock),
+        issue_personal_key=IssuePersonalKey(accounts, peppers, clock),
         log_model_deed=LogModelDeed(accounts),
         project_subscription=ProjectSubscription(accounts),
+        record_calls=RecordCalls(records, clock),
         remove_role=RemoveRole(accounts, clock),
         remove_user=RemoveUser(accounts, clock),
         rename_organization=RenameOrganization(accounts),
@@ -61,6 +73,7 @@ def use_cases(accounts: Accounts, holders: KeyHolders, peppers: PepperRing, cloc
         resolve_key=ResolveKey(holders, peppers.active, clock),
         revoke_key=RevokeKey(accounts, clock),
         rotate_key=RotateKey(accounts, peppers, clock),
+        set_features=SetFeatures(accounts),
         set_organization_state=SetOrganizationState(accounts),
         update_key=UpdateKey(accounts, clock),
         update_role=UpdateRole(accounts),

@@ -17,6 +17,7 @@ import msgspec
 
 from libs.common.bus import BusError
 from libs.common.clock import Clock, SystemClock
+from libs.common.contracts.auth import FEATURES
 from libs.common.db.outbox import Outbox
 from libs.common.db.pool import Database
 from libs.common.errors import FangateError
@@ -28,10 +29,13 @@ from services.auth.domain.key import Key, KeyKind
 from services.auth.domain.organization import Organization, OrganizationState
 from services.auth.domain.permission import PERMISSIONS
 from services.auth.domain.role import OWNER
+from services.auth.domain.scope import SCOPES
 from services.auth.settings import AuthSettings
+from services.auth.store.calls import PostgresCallRecords
 from services.auth.store.postgres import PostgresAccounts, PostgresKeyHolders
 from services.auth.usecases import UseCases
 from services.auth.usecases.issue_key import KeyOrder
+from services.auth.usecases.issue_personal_key import PersonalKeyOrder
 
 ANNOUNCE_SECONDS: Final = 5.0  # an operator waits this long for the bus, then reads that it is away
 EXIT_REFUSED: Final = 2
@@ -47,6 +51,7 @@ class Desk:
     do: UseCases
     accounts: PostgresAccounts
     holders: PostgresKeyHolders
+    records: PostgresCallRecords
     clock: Clock
 
 
@@ -69,8 +74,9 @@ async def _run(settings: AuthSettings, arguments: argparse.Namespace) -> int:
     db = await Database.connect(settings.postgres_dsn.reveal(), schema=SERVICE, name=f"{SERVICE}-cli", size_max=2)
     try:
         outbox, clock = Outbox(), SystemClock()
-        accounts, holders = PostgresAccounts(db, outbox), PostgresKeyHolders(db)
-        desk = Desk(do=use_cases(accounts, holders, peppers, clock), accounts=accounts, holders=holders, clock=clock)
+        accounts, holders, records = PostgresAccounts(db, outbox), PostgresKeyHolders(db), PostgresCallRecords(db)
+        do = use_cases(accounts, holders, records, peppers, clock)
+        desk = Desk(do=do, accounts=accounts, holders=holders, records=records, clock=clock)
         command: Command = arguments.command
         answer = await command(desk, arguments)
         print(msgspec.json.encode(answer).decode(), flush=True)
@@ -123,6 +129,13 @@ def _set_state(state: OrganizationState) -> Command:
     return set_state
 
 
+async def _org_feature(desk: Desk, arguments: argparse.Namespace) -> Answer:
+    features, av = await desk.do.set_features(
+        arguments.org, enable=_names(arguments.enable), disable=_names(arguments.disable)
+    )
+    return {"org_id": arguments.org, "features": sorted(features), "av": av}
+
+
 async def _user_create(desk: Desk, arguments: argparse.Namespace) -> Answer:
     user = await desk.do.add_user(arguments.org, email=arguments.email, role=arguments.role)
     return {"user_id": user.user_id}
@@ -158,14 +171,13 @@ async def _permission_list(_desk: Desk, _arguments: argparse.Namespace) -> Answe
 
 
 async def _key_create(desk: Desk, arguments: argparse.Namespace) -> Answer:
-    expires_at = None if arguments.expires_days is None else desk.clock.now() + timedelta(days=arguments.expires_days)
     issued = await desk.do.issue_key(
         KeyOrder(
             org_id=arguments.org,
             role=arguments.role,
             label=arguments.label,
             kind=None if arguments.kind is None else KeyKind(arguments.kind),
-            expires_at=expires_at,
+            expires_at=_expiry(desk, arguments),
             key_per_minute=arguments.key_per_minute,
             model_id=arguments.model,
             api_version=arguments.api_version,
@@ -189,6 +201,39 @@ async def _key_revoke(desk: Desk, arguments: argparse.Namespace) -> Answer:
     return {"key_id": arguments.key_id, "org_id": org_id, "state": "revoked", "av": av}
 
 
+async def _personal_key_create(desk: Desk, arguments: argparse.Namespace) -> Answer:
+    issued = await desk.do.issue_personal_key(
+        PersonalKeyOrder(
+            org_id=arguments.org,
+            user_id=arguments.user,
+            label=arguments.label,
+            scopes=None if arguments.scopes is None else _names(arguments.scopes),
+            model_id=arguments.model,
+            expires_at=_expiry(desk, arguments),
+            key_per_minute=arguments.key_per_minute,
+            read_only=arguments.read_only,
+            addresses=tuple(_names(arguments.addresses)),
+            api_version=arguments.api_version,
+        )
+    )
+    return {"key_id": issued.key.key_id, "key": issued.text, "scopes": sorted(issued.key.scopes or ())}
+
+
+async def _scope_list(_desk: Desk, _arguments: argparse.Namespace) -> Answer:
+    return {"scopes": sorted(SCOPES)}
+
+
+async def _usage_calls(desk: Desk, arguments: argparse.Namespace) -> Answer:
+    org_id = await desk.accounts.organization_of_key(arguments.key_id)
+    calls = await desk.records.page(org_id, arguments.key_id, limit=arguments.limit, before=None)
+    return {"key_id": arguments.key_id, "org_id": org_id, "calls": calls}
+
+
+async def _usage_versions(desk: Desk, arguments: argparse.Namespace) -> Answer:
+    since = (desk.clock.now() - timedelta(days=arguments.days)).date()
+    return {"since": since, "callers": await desk.records.by_version(since, arguments.version)}
+
+
 async def _pepper_list(desk: Desk, _arguments: argparse.Namespace) -> Answer:
     return {"keys_by_pepper": await desk.holders.count_by_pepper(desk.clock.now())}
 
@@ -202,6 +247,10 @@ def _permissions(arguments: argparse.Namespace) -> frozenset[str]:
     return PERMISSIONS - excluded
 
 
+def _expiry(desk: Desk, arguments: argparse.Namespace) -> datetime | None:
+    return None if arguments.expires_days is None else desk.clock.now() + timedelta(days=arguments.expires_days)
+
+
 def _names(text: str) -> frozenset[str]:
     return frozenset(name.strip() for name in text.split(",") if name.strip())
 
@@ -213,6 +262,7 @@ def _shown_organization(organization: Organization) -> Answer:
         "name": organization.name,
         "state": organization.state,
         "is_sandbox": organization.is_sandbox,
+        "features": sorted(organization.features),
         "av": organization.av,
         "plan": plan.plan,
         "subscription": plan.status,
@@ -255,6 +305,11 @@ def _parser() -> argparse.ArgumentParser:
     ):
         _verb(org, verb, _set_state(state), purpose).add_argument("org", type=uuid.UUID)
 
+    feature = _verb(org, "feature", _org_feature, f"switch features on and off: {', '.join(sorted(FEATURES))}")
+    feature.add_argument("org", type=uuid.UUID)
+    feature.add_argument("--enable", default="", metavar="A,B")
+    feature.add_argument("--disable", default="", metavar="A,B")
+
     user = _verbs(things, "user", "people")
     create = _verb(user, "create", _user_create, "a new user")
     _of_organization(create)
@@ -281,17 +336,35 @@ def _parser() -> argparse.ArgumentParser:
     create.add_argument("--role", required=True)
     create.add_argument("--label", required=True)
     create.add_argument("--kind", choices=[str(KeyKind.ORGANIZATION), str(KeyKind.SANDBOX)])
-    create.add_argument("--expires-days", type=int, metavar="N")
-    create.add_argument("--key-per-minute", type=int, metavar="N", help="a window of the key's own")
-    create.add_argument("--model", type=uuid.UUID, metavar="MODEL_ID", help="bind it to one model")
-    create.add_argument("--api-version", metavar="YYYY-MM-DD")
-    create.add_argument("--read-only", action="store_true")
-    create.add_argument("--addresses", default="", metavar="A,B,C", help="networks (CIDR) it may be used from")
+    _with_bounds(create)
     _of_organization(_verb(key, "list", _key_list, "an organization's keys"))
     _verb(key, "revoke", _key_revoke, "the end of a key, at once").add_argument("key_id", type=uuid.UUID)
 
+    _of_users(things)
     _verb(_verbs(things, "pepper", "the ring"), "list", _pepper_list, "how many live keys are stored under each pepper")
     return parser
+
+
+def _of_users(things: Any) -> None:
+    """The commands about keys of users, and about who called."""
+    personal = _verbs(things, "personal-key", "keys of users: one each, with scopes")
+    create = _verb(personal, "create", _personal_key_create, "a user's key, shown once; the one before ends")
+    _of_organization(create)
+    create.add_argument("--user", type=uuid.UUID, required=True, metavar="USER_ID")
+    create.add_argument("--label", default="personal")
+    create.add_argument("--scopes", metavar="A,B,C", help="every read, if left out; writes only if named")
+    _with_bounds(create)
+    _verb(_verbs(things, "scope", "what personal keys can be given"), "list", _scope_list, "all scopes there are")
+
+    usage = _verbs(things, "usage", "who called")
+    calls = _verb(usage, "calls", _usage_calls, "single calls of a user's key, newest first")
+    calls.add_argument("key_id", type=uuid.UUID)
+    calls.add_argument("--limit", type=int, default=100, metavar="N")
+    versions = _verb(
+        usage, "versions", _usage_versions, "whom the end of an API version hurts: calls by version and key"
+    )
+    versions.add_argument("--version", metavar="YYYY-MM-DD")
+    versions.add_argument("--days", type=int, default=30, metavar="N")
 
 
 def _verbs(things: Any, name: str, purpose: str) -> Any:
@@ -304,6 +377,15 @@ def _verb(verbs: Any, name: str, command: Command, purpose: str) -> argparse.Arg
     parser: argparse.ArgumentParser = verbs.add_parser(name, help=purpose, description=purpose)
     parser.set_defaults(command=command)
     return parser
+
+
+def _with_bounds(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--expires-days", type=int, metavar="N")
+    parser.add_argument("--key-per-minute", type=int, metavar="N", help="a window of the key's own")
+    parser.add_argument("--model", type=uuid.UUID, metavar="MODEL_ID", help="bind it to one model")
+    parser.add_argument("--api-version", metavar="YYYY-MM-DD", help="for calls that name none; the newest, if left out")
+    parser.add_argument("--read-only", action="store_true")
+    parser.add_argument("--addresses", default="", metavar="A,B,C", help="networks (CIDR) it may be used from")
 
 
 def _of_organization(parser: argparse.ArgumentParser) -> None:

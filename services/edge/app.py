@@ -13,6 +13,7 @@ from libs.common.peppers import PepperRing
 from libs.common.process import Process
 from libs.common.redis.client import Redis, RedisAway
 from libs.common.settings import SettingsError, load
+from services.edge.domain.versions import Versions
 from services.edge.entry.broadcasts import BINDINGS, Broadcasts
 from services.edge.entry.connect_page import ConnectPage
 from services.edge.entry.docs import DocsPages
@@ -23,8 +24,10 @@ from services.edge.entry.link_pages import LinkPages
 from services.edge.entry.proxies import TrustedProxies
 from services.edge.entry.surfaces import SURFACES
 from services.edge.entry.timers import timers
+from services.edge.entry.versions import RequestedVersions
 from services.edge.gateways.auth import AuthDirectory
 from services.edge.gateways.billing import BillingLeases
+from services.edge.gateways.calls import CallCounts
 from services.edge.gateways.forms import SealedForms
 from services.edge.gateways.services import ServicesOverBus
 from services.edge.gateways.sessions import SessionsOverBus
@@ -59,8 +62,11 @@ async def build(process: Process) -> None:
     try:
         ring = PepperRing.parse(settings.key_peppers.reveal())
         proxies = TrustedProxies.parse(settings.trusted_proxies)
+        versions = Versions.with_dates(settings.api_version_dates)
     except ValueError as exc:
-        raise SettingsError(f"FANGATE_KEY_PEPPERS or FANGATE_TRUSTED_PROXIES: {exc}") from None
+        raise SettingsError(
+            f"FANGATE_KEY_PEPPERS, FANGATE_TRUSTED_PROXIES or FANGATE_API_VERSION_DATES: {exc}"
+        ) from None
     clock = SystemClock()
     fence_ms = int(settings.request_fence_seconds * 1_000)
 
@@ -76,6 +82,8 @@ async def build(process: Process) -> None:
     process.ready_when("bus", bus.check)
     usage = UsageGateway(bus.publisher, clock)
     process.start("voids", usage.run())
+    calls = CallCounts(bus.publisher, clock)
+    process.start("calls", calls.run())
     leases = BillingLeases(bus, clock)
 
     principals = CachedPrincipals(
@@ -122,6 +130,8 @@ async def build(process: Process) -> None:
         ),
         own_call=OwnCall(admit=admit, services=services, versions=admission, clock=clock, forms=forms),
         replay_answer=ReplayAnswer(admit=admit, answers=answers),
+        versions=RequestedVersions(versions, clock),
+        calls=calls,
         export_call=ExportCall(admit=admit, services=services, clock=clock),
         proxies=proxies,
         require_https=settings.refuses_plain_http,
@@ -137,7 +147,7 @@ async def build(process: Process) -> None:
         )
         for page in (ConnectPage(FollowLink(services, forms, clock)), JoinPage(JoinOrganization(services, clock)))
     ]
-    docs = DocsPages(SURFACES)
+    docs = DocsPages(SURFACES, versions)
     with contextlib.suppress(
         RedisAway
     ):  # connected before the first call needs it; the edge starts without it all the same
@@ -153,6 +163,7 @@ async def build(process: Process) -> None:
     await process.closing(server)
     process.on_drain("http", server.close)
     process.on_drain("voids", usage.flush_voids)
+    process.on_drain("calls", calls.flush)
 
 
 async def kept_answers(

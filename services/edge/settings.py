@@ -18,6 +18,7 @@ class EdgeSettings(CommonSettings, frozen=True, kw_only=True):
     host: str = "127.0.0.1"
     port: int = 8080
     base_url: str = ""  # the gateway's public address, for links in answers; empty: as the caller reached it
+    api_version_dates: str = ""  # when versions are deprecated and end: `2025-06-26=2027-01-15/2027-07-15`
     bus_reply: str = "direct"
     edge_processes: int = 1  # more than one on this host share the port
     replicas_edge: int = 1  # edges in all: without Redis each keeps its share of the windows

@@ -11,6 +11,7 @@ import pytest
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from libs.common.contracts.catalogue import catalogue
+from libs.common.contracts.versions import API_VERSIONS
 from services.edge.domain.catalogue import Route
 from services.edge.domain.own import own_routes
 from services.edge.domain.refusal import CODES
@@ -113,7 +114,7 @@ def test_a_route_without_words_does_not_get_into_a_document() -> None:
 def test_the_examples_are_as_the_schemas_say(surface: Surface) -> None:
     document = DOCUMENTS[surface.name]
     for response in document["components"]["responses"].values():
-        for content in response["content"].values():
+        for content in response.get("content", {}).values():
             for example in content.get("examples", {}).values():
                 check(document, content["schema"], example["value"])
     for said in (one for methods in document["paths"].values() for one in methods.values()):
@@ -155,6 +156,25 @@ def test_own_routes_describe_their_bodies_and_data() -> None:
     order = schemas["KeyOrder"]
     assert set(order["required"]) == {"label", "role"}
     assert order["properties"]["label"]["maxLength"] == 100
+
+
+@each_surface
+@pytest.mark.parametrize("version", API_VERSIONS)
+def test_every_version_has_its_document(surface: Surface, version: str) -> None:
+    document = json.loads(served(surface, version))
+    OpenAPIV31SpecValidator(document).validate()
+    assert document["info"]["version"] == version
+    assert document["paths"] == DOCUMENTS[surface.name]["paths"], "a version adds or removes no route so far"
+
+
+def test_a_document_differs_from_the_newest_where_a_change_says_so_and_nowhere_else() -> None:
+    newest = DOCUMENTS["gateway"]["components"]
+    oldest = json.loads(served(SURFACES[0], API_VERSIONS[0]))["components"]
+    assert oldest["responses"] == newest["responses"]
+    differing = {name for name, schema in newest["schemas"].items() if oldest["schemas"][name] != schema}
+    assert differing == {"CallerLimits", "Rotation"}
+    assert set(oldest["schemas"]["Rotation"]["properties"]) == {"overlap_hours", "expires_at"}
+    assert oldest["schemas"]["CallerLimits"]["properties"]["key_per_minute"] == {"type": "integer"}
 
 
 def golden(surface: str) -> Iterator[tuple[str, int, dict[str, str], Any]]:

@@ -68,6 +68,10 @@ class MemoryChange:
         self._replace(name=name)
         self.did(audit.organization_renamed(self.organization, name))
 
+    async def set_features(self, features: frozenset[str]) -> None:
+        self._replace(features=features)
+        self.did(audit.features_set(self.organization, features))
+
     async def set_subscription(self, subscription: Subscription) -> None:
         self._replace(subscription=subscription)
 
@@ -300,6 +304,12 @@ class MemoryAccounts:
     async def key_page(self, org_id: uuid.UUID, *, limit: int, offset: int) -> tuple[list[ListedKey], int]:
         own = await self.keys(org_id)
         return [await self.listed_key(org_id, key.key_id) for key in own[offset : offset + limit]], len(own)
+
+    async def personal_key(self, org_id: uuid.UUID, user_id: uuid.UUID) -> Key:
+        for key in self._tables.keys.values():
+            if (key.org_id, key.user_id, key.revoked_at) == (org_id, user_id, None):
+                return key
+        raise NotFound("There is no personal key")
 
     async def user_page(self, org_id: uuid.UUID, *, limit: int, offset: int) -> tuple[list[ListedUser], int]:
         own = [user for user in self._tables.users.values() if user.org_id == org_id]

@@ -13,16 +13,15 @@ from uuid import UUID
 
 import msgspec
 
-from libs.common.clock import SystemClock
+from libs.common.clock import Clock, SystemClock
 from libs.common.contracts.auth import Limits, Principal
 from libs.common.contracts.billing import LeaseOpened
 from libs.common.contracts.catalogue import RetryClass
 from libs.common.contracts.edge import UsageRecorded, UsageVoided
-from libs.common.contracts.envelope import Message
 from libs.common.contracts.sessions import NO_MODEL, Proxy
 from libs.common.contracts.wire import Outgoing
 from libs.common.http.server import HttpServer
-from libs.common.ids import new_key, uuid7
+from libs.common.ids import KEY_KINDS, new_key, uuid7
 from libs.common.peppers import PepperRing
 from libs.common.redis import keys
 from libs.common.redis.client import Redis
@@ -32,10 +31,13 @@ from services.edge.domain.own import own_routes
 from services.edge.domain.ports import Credential, CreditsInUse, KeptAnswers, Sessions
 from services.edge.domain.refusal import Refusal
 from services.edge.domain.upstream import Upstream
+from services.edge.domain.versions import Versions
 from services.edge.entry.broadcasts import Broadcasts
 from services.edge.entry.http import Edge
 from services.edge.entry.proxies import TrustedProxies
 from services.edge.entry.surfaces import SURFACES
+from services.edge.entry.versions import RequestedVersions
+from services.edge.gateways.calls import CallCounts
 from services.edge.gateways.forms import SealedForms
 from services.edge.gateways.usage import UsageGateway
 from services.edge.store.admission import RedisAdmission
@@ -51,10 +53,12 @@ from services.edge.usecases.own_call import OwnCall
 from services.edge.usecases.proxy_call import ProxyCall
 from services.edge.usecases.replay_answer import ReplayAnswer
 from tests.support.idempotency import RememberedAnswers
+from tests.support.services_double import ServicesDouble
 
 RING = PepperRing.parse("test:" + "5a" * 32)
 ALL_PERMISSIONS = frozenset(route.permission for surface in SURFACES for route in surface.routes() if route.permission)
 OWN_PERMISSIONS = frozenset(route.permission for route in own_routes() if route.permission)
+_PREFIXES = {kind: prefix for prefix, kind in KEY_KINDS.items()}
 PLATFORM_BODY = b'{ "list":[1,  2],"list" : [3], "big":12345678901234567890,"odd":1e400,"nul":"\\u0000" }'
 
 
@@ -280,23 +284,6 @@ class SessionsDouble:
 
 
 @dataclass
-class ServicesDouble:
-    """The services behind own routes: `replies` by the command's type, an exception is raised; 503 for anything else."""
-
-    replies: dict[type[Message], Message | Exception] = field(default_factory=dict)
-    asked: list[Message] = field(default_factory=list)
-
-    async def ask(
-        self, command: Message, *, org_id: UUID | None, deadline_ms: int, may_repeat: bool, blob: bytes = b""
-    ) -> Message:
-        self.asked.append(command)
-        reply = self.replies.get(type(command), Refusal("UNAVAILABLE"))
-        if isinstance(reply, Exception):
-            raise reply
-        return reply
-
-
-@dataclass
 class RunningEdge:
     """One edge on a port, and its neighbours."""
 
@@ -313,15 +300,18 @@ class RunningEdge:
     broadcasts: Broadcasts
     usage: UsageGateway
     edge: Edge
+    calls: CallCounts
 
-    def organization(self, credits_: int = 1_000, **changes: Any) -> tuple[str, Principal, UUID]:
-        """A key, its principal and a model of the same organization."""
-        principal = a_principal(**changes)
-        self.billing.balances[principal.org_id] = credits_
+    def organization(
+        self, credits_: int = 1_000, *, is_bound: bool = False, **changes: Any
+    ) -> tuple[str, Principal, UUID]:
+        """A key, its principal and a model of the same organization; to which the key is bound, if it `is_bound`."""
         model_id = uuid7()
+        principal = a_principal(**({"model_id": model_id} if is_bound else {}) | changes)
+        self.billing.balances[principal.org_id] = credits_
         self.sessions.models.add(model_id)
         self.sessions.owners[model_id] = principal.org_id
-        return self.directory.issue(principal, "fgt_" if principal.kind == "sandbox" else "fgk_"), principal, model_id
+        return self.directory.issue(principal, _PREFIXES[principal.kind]), principal, model_id
 
 
 @contextlib.asynccontextmanager
@@ -338,6 +328,8 @@ async def running_edge(
     proxies: str = "",
     fence_ms: int = 40_000,
     replicas: int = 1,
+    versions: Versions | None = None,
+    version_clock: Clock | None = None,
 ) -> AsyncIterator[RunningEdge]:
     """An edge as `services/edge/app.py` wires it, but for the bus. Two may share directory, billing and sessions."""
     clock = SystemClock()
@@ -350,6 +342,7 @@ async def running_edge(
     services, answers = services or ServicesDouble(), answers or RememberedAnswers()
     broker = BrokerDouble(billing)
     usage = UsageGateway(broker, clock)
+    calls = CallCounts(broker, clock)
     principals = CachedPrincipals(directory, clock, is_bypassed=lambda: False)
     redis.on_reset.append(principals.clear)
     admission = RedisAdmission(redis, Refills(redis, billing, prefix=prefix), clock, prefix=prefix)
@@ -371,7 +364,9 @@ async def running_edge(
             admit=admit, services=services, versions=admission, clock=clock, forms=SealedForms(services, clock)
         ),
         replay_answer=ReplayAnswer(admit=admit, answers=answers),
+        versions=RequestedVersions(versions or Versions.with_dates(""), version_clock or clock),
         export_call=ExportCall(admit=admit, services=services, clock=clock),
+        calls=calls,
         proxies=TrustedProxies.parse(proxies),
         require_https=require_https,
     )
@@ -393,6 +388,7 @@ async def running_edge(
             broadcasts=Broadcasts(principals, admission),
             usage=usage,
             edge=edge,
+            calls=calls,
         )
     finally:
         voids.cancel()

@@ -6,18 +6,24 @@ The edge that is asked must demand HTTPS and trust 127.0.0.1 as a proxy: `refusi
 import asyncio
 import contextlib
 import json
+import uuid
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any, Final
 
 from libs.common.contracts.auth import Limits, Principal
 from libs.common.ids import new_key, uuid7
 from services.edge.domain.refusal import Refusal
 from services.edge.domain.upstream import Upstream
+from services.edge.domain.versions import NOTICE, Version, Versions
 from tests.support.edge import PLATFORM_BODY, RunningEdge, running_edge
 from tests.support.idempotency import RememberedAnswers
 
-SURFACES: Final = {"gateway": "/api/models/{model}", "metric": "/v1/{model}"}
+SURFACES: Final = {"gateway": "/api/models/{model}", "metric": "/v1/{model}", "fanvue": "/fanvue"}
+KEY_HEADERS: Final = {"gateway": "X-API-Key", "metric": "X-API-Key", "fanvue": "X-Fanvue-API-Key"}
+VERSION_HEADERS: Final = {"x-api-version", "x-fanvue-api-version"}
+ENDED: Final = "2024-01-01"  # a version that has ended
 CAP_BYTES: Final = 1_048_576
 ADDRESS: Final = "198.51.100.7"
 BLOCKED_ADDRESS: Final = "203.0.113.66"
@@ -37,6 +43,7 @@ class Call:
     address: str = ADDRESS
     key: str | None = ""  # "" = the organization's own
     model: str = ""  # "" = the organization's own
+    version: str = "2025-06-26"  # where one is required and no header names one
     principal: dict[str, Any] = field(default_factory=dict)
     credits: int = 10
     upstream: Upstream | Exception = field(default_factory=lambda: Upstream(200, PLATFORM_BODY, upstream_ms=1))
@@ -68,7 +75,14 @@ Breaker = Callable[[Call], None]
 @contextlib.asynccontextmanager
 async def refusing_edge(redis_url: str) -> AsyncIterator[RunningEdge]:
     """An edge that can refuse for every reason there is."""
-    async with running_edge(redis_url, require_https=True, proxies="127.0.0.1") as edge:
+    past = datetime(2024, 6, 1, tzinfo=UTC)
+    versions = Versions(
+        [
+            Version(date=ENDED, next="2025-06-26", deprecated_at=past, sunset_at=past + 2 * NOTICE),
+            *Versions.with_dates("").all,
+        ]
+    )
+    async with running_edge(redis_url, require_https=True, proxies="127.0.0.1", versions=versions) as edge:
         yield edge
 
 
@@ -81,20 +95,25 @@ async def block_address(edge: RunningEdge) -> None:
 
 async def ask(edge: RunningEdge, surface: str, call: Call) -> Answer:
     """Make `call` for a fresh organization."""
-    key, principal, model = edge.organization(call.credits, **call.principal)
+    is_bound = surface == "fanvue"  # no path names a model there: the key does
+    own = {"model_id": uuid.UUID(call.model)} if is_bound and call.model else {}
+    key, principal, model = edge.organization(call.credits, is_bound=is_bound, **own | call.principal)
     edge.sessions.upstream = call.upstream
     assert isinstance(edge.answers, RememberedAnswers)
     edge.answers.refusal = call.claim
-    path = SURFACES[surface].format(model=call.model or model) + call.tail + (f"?{call.query}" if call.query else "")
+    tail = call.tail.replace("/1/messages", "/1/message") if surface == "fanvue" else call.tail
+    path = SURFACES[surface].format(model=call.model or model) + tail + (f"?{call.query}" if call.query else "")
     head = [f"{call.method} {path} HTTP/1.1", "Host: gateway.test", f"X-Forwarded-Proto: {call.scheme}"]
     head.append(f"X-Forwarded-For: {call.address}")
     if call.key is not None:
-        head.append(f"X-API-Key: {call.key or key}")
+        head.append(f"{KEY_HEADERS[surface]}: {call.key or key}")
     names = {name.lower() for name, _ in call.headers}
+    if surface == "fanvue" and call.version and not names & VERSION_HEADERS:
+        head.append(f"X-Fanvue-API-Version: {call.version}")
     if "content-type" not in names:
         head.append("Content-Type: application/json")
     head.append(f"Content-Length: {len(call.body) if call.declared_bytes is None else call.declared_bytes}")
-    head += [f"{name}: {value}" for name, value in call.headers]
+    head += [f"{KEY_HEADERS[surface] if name == 'X-API-Key' else name}: {value}" for name, value in call.headers]
     raw = "\r\n".join(head).encode() + b"\r\n\r\n" + (call.body if call.declared_bytes is None else b"")
     status, headers, body = await exchange(edge.url, raw)
     return Answer(status, headers, body, await _counted(edge, principal), await _left(edge, principal))
@@ -153,6 +172,7 @@ CHECKS: Final[dict[str, tuple[Breaker, int, str, int]]] = {
     "4a address": (breaker(address=BLOCKED_ADDRESS), 429, "TOO_MANY_FAILED_AUTH", 0),
     "4b declared length": (breaker(declared_bytes=CAP_BYTES + 1), 413, "BODY_TOO_LARGE", 0),
     "5 version": (breaker(headers=[("X-API-Version", "2020-01-01")]), 400, "UNSUPPORTED_VERSION", 1),
+    "5 ended version": (breaker(headers=[("X-API-Version", ENDED)]), 410, "VERSION_SUNSET", 1),
     "6 suspended": (breaker(principal={"org_state": "suspended"}), 403, "ORGANIZATION_SUSPENDED", 1),
     "6 address": (breaker(principal={"addresses": ("192.0.2.0/24",)}), 403, "PERMISSION_DENIED", 1),
     "6 permission": (breaker(principal={"permissions": frozenset()}), 403, "PERMISSION_DENIED", 1),
@@ -166,6 +186,16 @@ CHECKS: Final[dict[str, tuple[Breaker, int, str, int]]] = {
     "15 platform": (breaker(upstream=Upstream(500, b"{}")), 502, "OF_API_ERROR", 1),
 }
 
+# What can be wrong on one surface only, in the same form.
+OWN_CHECKS: Final[dict[str, dict[str, tuple[Breaker, int, str, int]]]] = {
+    "gateway": {},
+    "metric": {},
+    "fanvue": {
+        "5 no version": (breaker(version=""), 400, "VERSION_REQUIRED", 1),
+        "6 unbound": (breaker(principal={"model_id": None}), 403, "PERMISSION_DENIED", 1),
+    },
+}
+
 KEY: Final = [("Idempotency-Key", "order-17")]
 
 # Under an idempotency key a request is read, and its key looked up, before credits are asked for; it counts by then.
@@ -177,3 +207,19 @@ KEYED_CHECKS: Final[dict[str, tuple[Breaker, int, str, int]]] = {
     "9 credits": (CHECKS["9 credits"][0], 402, "INSUFFICIENT_CREDITS", 1),
     **{name: row for name, row in CHECKS.items() if float(name.split(" ")[0].rstrip("ab")) > 11},
 }
+
+
+def checks_of(
+    surface: str, checks: dict[str, tuple[Breaker, int, str, int]]
+) -> dict[str, tuple[Breaker, int, str, int]]:
+    """`checks` and those of the surface's own, each after the others of its row."""
+    found = dict(checks)
+    for name, row in OWN_CHECKS[surface].items():
+        names = list(found)
+        last = max(at for at, other in enumerate(names) if other.split(" ")[0] == name.split(" ")[0])
+        found = (
+            {each: found[each] for each in names[: last + 1]}
+            | {name: row}
+            | {each: found[each] for each in names[last + 1 :]}
+        )
+    return found

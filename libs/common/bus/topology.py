@@ -77,7 +77,9 @@ def _ledger_queues() -> Iterator[Queue]:
 
 QUEUES: Final = (
     Queue(name="auth.rpc", policy="rpc", bindings=((COMMANDS, "auth.rpc.#"),)),
-    Queue(name="auth.events", policy="job", bindings=tuple((EVENTS, pattern) for pattern in _ANNOUNCED)),
+    Queue(
+        name="auth.events", policy="job", bindings=tuple((EVENTS, pattern) for pattern in (*_ANNOUNCED, "edge.calls.#"))
+    ),
     Queue(name="billing.rpc", policy="rpc", bindings=((COMMANDS, "billing.rpc.#"),)),
     *_ledger_queues(),
     Queue(name="billing.jobs", policy="job", bindings=((COMMANDS, "billing.job.#"),)),

@@ -2,11 +2,14 @@
 
 import uuid
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
 from libs.common.contracts.envelope import Message
+
+PERSONAL_KEYS: Final = "personal_keys"  # feature: users may have keys of their own
+FEATURES: Final = frozenset({PERSONAL_KEYS})  # what the operator switches on for single organizations
 
 
 class KeyDigest(msgspec.Struct, frozen=True, kw_only=True):
@@ -307,6 +310,7 @@ class CreateKey(Message, frozen=True, kw_only=True):
     model_id: uuid.UUID | None = None
     read_only: bool = False
     addresses: tuple[str, ...] = ()
+    api_version: str | None = None  # pinned: for callers who ask for none; None = the newest
 
 
 class KeyCreated(Message, frozen=True, kw_only=True):

@@ -1,4 +1,4 @@
-"""Messages that `edge` owns: what was used, and what must be undone."""
+"""Messages that `edge` owns: what was used, what must be undone, and who called."""
 
 import uuid
 
@@ -7,6 +7,7 @@ import msgspec
 from libs.common.contracts.envelope import Message
 
 USAGE_RECORDS_MAX = 256  # records of one message
+CALLS_COUNTED_MAX = 2_000  # entries of one message, counts and single calls together
 
 
 class Usage(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
@@ -32,3 +33,34 @@ class UsageVoided(Message, frozen=True, kw_only=True):
 
     org_id: uuid.UUID
     ids: tuple[uuid.UUID, ...]
+
+
+class KeyCalls(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
+    """How often a key called on one surface in one version, within a few seconds of one UTC day."""
+
+    org_id: uuid.UUID
+    key_id: uuid.UUID
+    surface: str
+    version: str  # empty: none that there is
+    calls: int
+    last_at_ms: int
+
+
+class KeyCall(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
+    """One call of a user's key: what its owner and an audit may read of it. `path` is the route's template."""
+
+    call_id: uuid.UUID
+    org_id: uuid.UUID
+    key_id: uuid.UUID
+    at_ms: int
+    method: str
+    path: str
+    version: str
+    status: int
+
+
+class CallsCounted(Message, frozen=True, kw_only=True):
+    """What one edge saw since it last told. Nothing is charged by it."""
+
+    counts: tuple[KeyCalls, ...]
+    calls: tuple[KeyCall, ...] = ()

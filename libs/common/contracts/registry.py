@@ -5,7 +5,17 @@ from typing import Final
 
 import msgspec
 
-from libs.common.contracts import auth, billing, creators, edge, models, notices, sessions, takedowns
+from libs.common.contracts import (
+    auth,
+    billing,
+    creators,
+    edge,
+    models,
+    notices,
+    personal_keys,
+    sessions,
+    takedowns,
+)
 from libs.common.contracts.envelope import Kind, Message
 
 
@@ -86,6 +96,10 @@ REGISTRY: Final = Registry(
         _rpc("auth.rpc.key.update.v1", auth.UpdateKey, auth.KeyUpdated),
         _rpc("auth.rpc.key.rotate.v1", auth.RotateKey, auth.KeyRotated),
         _rpc("auth.rpc.key.revoke.v1", auth.RevokeKey, auth.KeyUpdated),
+        _rpc("auth.rpc.personal_key.get.v1", personal_keys.GetPersonalKey, personal_keys.PersonalKeyFound),
+        _rpc("auth.rpc.personal_key.issue.v1", personal_keys.IssuePersonalKey, personal_keys.PersonalKeyIssued),
+        _rpc("auth.rpc.personal_key.revoke.v1", personal_keys.RevokePersonalKey, personal_keys.PersonalKeyRevoked),
+        _rpc("auth.rpc.call.list.v1", personal_keys.ListCalls, personal_keys.CallsSeen),
         _rpc("auth.rpc.permission.list.v1", auth.ListPermissions, auth.Permissions),
         _rpc("auth.rpc.role.list.v1", auth.ListRoles, auth.Roles),
         _rpc("auth.rpc.role.create.v1", auth.CreateRole, auth.RoleCreated),
@@ -109,6 +123,7 @@ REGISTRY: Final = Registry(
         _event("billing.subscription.changed.v1", billing.SubscriptionChanged),
         _event("edge.usage.recorded.v1", edge.UsageRecorded, sharded=True),
         _event("edge.usage.voided.v1", edge.UsageVoided, sharded=True),
+        _event("edge.calls.counted.v1", edge.CallsCounted),
         _rpc("sessions.rpc.proxy.v1", sessions.Proxy, sessions.Proxied, framed=True, body_bytes_max=8 << 20),
         _rpc("sessions.rpc.model.create.v1", models.CreateModel, models.ModelAnswer),
         _rpc("sessions.rpc.model.list.v1", models.ListModels, models.ModelPage),

@@ -36,6 +36,11 @@ def state_set(organization: Organization, state: OrganizationState) -> Deed:
     return Deed(action="organization.set_state", object_id=organization.org_id, details=details)
 
 
+def features_set(organization: Organization, features: frozenset[str]) -> Deed:
+    details = {"features": _moved(_text(tuple(sorted(organization.features))), _text(tuple(sorted(features))))}
+    return Deed(action="organization.set_features", object_id=organization.org_id, details=details)
+
+
 def user_added(user: User) -> Deed:
     return Deed(action="user.create", object_id=user.user_id, details={"email": user.email})
 
@@ -76,6 +81,8 @@ def role_removed(role: Role) -> Deed:
 
 def key_created(key: Key, replaces: uuid.UUID | None) -> Deed:
     details: dict[str, Any] = {"label": key.label, "start": key.start, "role_id": _text(key.role_id)}
+    if key.scopes is not None:
+        details |= {"user_id": _text(key.user_id), "scopes": sorted(key.scopes)}
     if replaces is not None:
         details["replaces"] = str(replaces)
     return Deed(action="key.create", object_id=key.key_id, details=details)

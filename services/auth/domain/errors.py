@@ -42,6 +42,13 @@ class Conflict(FangateError):
     status_hint = 409
 
 
+class NotEnabled(FangateError):
+    """It is not enabled for this organization."""
+
+    code = "NOT_ENABLED"
+    status_hint = 403
+
+
 class PermissionDenied(FangateError):
     """Missing permission."""
 

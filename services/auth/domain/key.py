@@ -8,9 +8,10 @@ from typing import Final
 import msgspec
 
 from libs.common.contracts.auth import Limits, Principal
+from libs.common.contracts.versions import API_VERSIONS, NEWEST
 from services.auth.domain.errors import InvalidApiKey, InvalidRequest
 from services.auth.domain.organization import Organization, OrganizationState, UserState
-from services.auth.domain.permission import SELF_READ, permissions_of_scopes
+from services.auth.domain.permission import SELF_READ, own_permissions_of, permissions_of_scopes
 from services.auth.domain.role import Role
 
 LABEL_CHARACTERS_MAX: Final = 100
@@ -109,7 +110,7 @@ def principal_of(holder: KeyHolder, now: datetime) -> Principal:
         av=organization.av,
         user_id=key.user_id,
         permissions=_permissions_of(holder),
-        limits=Limits(per_minute=plan.per_minute, per_day=plan.per_day, key_per_minute=_key_per_minute(key)),
+        limits=Limits(per_minute=plan.per_minute, per_day=plan.per_day, key_per_minute=key_window(key)),
         org_state=organization.state,
         subscription=plan.status,
         expires_at_ms=None if key.expires_at is None else (key.expires_at - _EPOCH) // timedelta(milliseconds=1),
@@ -125,11 +126,12 @@ def _permissions_of(holder: KeyHolder) -> frozenset[str]:
     if holder.role is not None:
         return holder.role.permissions
     if holder.key.scopes is not None:
-        return permissions_of_scopes(holder.key.scopes)
+        return permissions_of_scopes(holder.key.scopes) | own_permissions_of("api_personal_key")
     return frozenset({SELF_READ})
 
 
-def _key_per_minute(key: Key) -> int:
+def key_window(key: Key) -> int:
+    """The calls a minute of the key alone; 0 = it has no window of its own."""
     if key.key_per_minute is not None:
         return key.key_per_minute
     return KEY_PER_MINUTE_PERSONAL if key.kind is KeyKind.PERSONAL else 0
@@ -141,6 +143,13 @@ def checked_label(label: str) -> str:
     if not label or len(label) > LABEL_CHARACTERS_MAX or not label.isprintable():
         raise InvalidRequest(f"A label has 1 to {LABEL_CHARACTERS_MAX} printable characters")
     return label
+
+
+def checked_api_version(version: str | None) -> str:
+    """The version that a key is pinned to at issue: `version` if there is such a one, the newest for None; else InvalidRequest."""
+    if version is not None and version not in API_VERSIONS:
+        raise InvalidRequest(f"There is no API version {version[:32]!a}")
+    return version or NEWEST
 
 
 def checked_key_per_minute(limit: int | None) -> int | None:

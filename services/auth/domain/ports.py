@@ -3,12 +3,15 @@
 import uuid
 from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
-from datetime import datetime
+from datetime import date, datetime
 from typing import Protocol
 
 from libs.common.contracts.auth import Actor, AuditEntry
+from libs.common.contracts.edge import CallsCounted
 from libs.common.contracts.envelope import Message
+from libs.common.contracts.personal_keys import CallSeen
 from services.auth.domain.audit import Deed
+from services.auth.domain.call import VersionCalls
 from services.auth.domain.key import Key, KeyHolder, ListedKey
 from services.auth.domain.organization import Organization, OrganizationState, Subscription, User
 from services.auth.domain.role import Role
@@ -45,6 +48,8 @@ class Change(Protocol):
     async def set_state(self, state: OrganizationState) -> None: ...
 
     async def rename(self, name: str) -> None: ...
+
+    async def set_features(self, features: frozenset[str]) -> None: ...
 
     async def set_subscription(self, subscription: Subscription) -> None: ...
 
@@ -178,6 +183,10 @@ class Accounts(Protocol):
         """Newest first, revoked ones too; and how many there are on all pages."""
         ...
 
+    async def personal_key(self, org_id: uuid.UUID, user_id: uuid.UUID) -> Key:
+        """The one key of a user that was not revoked. Raises NotFound."""
+        ...
+
     async def user_page(self, org_id: uuid.UUID, *, limit: int, offset: int) -> tuple[list[ListedUser], int]:
         """Oldest first, without removed ones; and how many there are on all pages."""
         ...
@@ -200,4 +209,26 @@ class Accounts(Protocol):
 
     async def organization_of_key(self, key_id: uuid.UUID) -> uuid.UUID:
         """Whose key it is. Raises NotFound. For the operator only: everybody else names the organization first."""
+        ...
+
+
+class CallRecords(Protocol):
+    """What edges told of calls; seconds late, and nothing is charged by it."""
+
+    async def record(self, message: CallsCounted, message_id: uuid.UUID) -> None:
+        """Add it up, once for each message. What belongs to no key that is known here is left out."""
+        ...
+
+    async def page(
+        self, org_id: uuid.UUID, key_id: uuid.UUID, *, limit: int, before: uuid.UUID | None
+    ) -> list[CallSeen]:
+        """A key's single calls, newest first: those before the call `before`."""
+        ...
+
+    async def forget(self, before: datetime) -> int:
+        """Drop a portion of the single calls from before a date; how many."""
+        ...
+
+    async def by_version(self, since: date, version: str | None) -> list[VersionCalls]:
+        """Who called in which version (or in this one) since a day. For the operator only."""
         ...

@@ -2,16 +2,16 @@
 
 from libs.common.bus import Consumer, events, rpc
 from libs.common.clock import Clock
-from libs.common.contracts import auth, billing, sessions, takedowns
+from libs.common.contracts import auth, billing, edge, sessions, takedowns
 from libs.common.contracts.envelope import Context, Message
 from libs.common.errors import Transient
 from services.auth.domain.errors import NotFound
-from services.auth.domain.ports import Accounts
+from services.auth.domain.ports import Accounts, CallRecords
 from services.auth.entry.management import managed
 from services.auth.usecases import UseCases
 
 
-def consumers(do: UseCases, accounts: Accounts, clock: Clock) -> list[Consumer]:
+def consumers(do: UseCases, accounts: Accounts, records: CallRecords, clock: Clock) -> list[Consumer]:
     """All consumers of the service; prefetch and workers as docs/architecture.md says."""
 
     async def resolve_key(message: auth.ResolveKey, _context: Context) -> auth.Principal:
@@ -30,14 +30,20 @@ def consumers(do: UseCases, accounts: Accounts, clock: Clock) -> list[Consumer]:
         except NotFound as exc:
             raise Transient(f"organization {message.org_id} is not known") from exc
 
+    async def record_calls(message: edge.CallsCounted, context: Context) -> None:
+        await do.record_calls(message, context.message_id)
+
     async def announce(_message: Message, _context: Context) -> None:
         """Nobody to tell: these become webhooks where an organization has an endpoint, and none can have one yet."""
 
     return [
-        managed(rpc("auth.rpc", prefetch=100, workers=50).on(auth.ResolveKey, resolve_key), do, accounts, clock),
+        managed(
+            rpc("auth.rpc", prefetch=100, workers=50).on(auth.ResolveKey, resolve_key), do, accounts, records, clock
+        ),
         events("auth.events", prefetch=50, workers=20)
         .on(billing.SubscriptionChanged, project_subscription)
         .on(sessions.ModelManaged, log_model_deed)
+        .on(edge.CallsCounted, record_calls)
         .on(
             billing.CreditsLow,
             sessions.ModelConnected,

@@ -9,18 +9,21 @@ from libs.common.contracts.envelope import Context
 from services.auth.domain.key import ListedKey
 from services.auth.domain.organization import Organization
 from services.auth.domain.permission import PERMISSIONS
-from services.auth.domain.ports import Accounts
+from services.auth.domain.ports import Accounts, CallRecords
 from services.auth.domain.role import Role
 from services.auth.domain.user import InvitationView, ListedUser
+from services.auth.entry.personal_keys import PersonalKeyDesk
 from services.auth.usecases import UseCases
 from services.auth.usecases.issue_key import IssuedKey, KeyOrder
 
 
-def managed(consumer: Consumer, do: UseCases, accounts: Accounts, clock: Clock) -> Consumer:
+def managed(consumer: Consumer, do: UseCases, accounts: Accounts, records: CallRecords, clock: Clock) -> Consumer:
     """`consumer` with a handler for each management command."""
     desk = _Desk(do, accounts, clock)
+    personal = PersonalKeyDesk(do, accounts, records, clock)
     return (
-        consumer.on(auth.GetOrganization, desk.get_organization)
+        personal.serving(consumer)
+        .on(auth.GetOrganization, desk.get_organization)
         .on(auth.UpdateOrganization, desk.update_organization)
         .on(auth.ListAudit, desk.list_audit)
         .on(auth.ListUsers, desk.list_users)
@@ -109,6 +112,7 @@ class _Desk:
                 model_id=message.model_id,
                 read_only=message.read_only,
                 addresses=message.addresses,
+                api_version=message.api_version,
                 by=message.by,
             )
         )

@@ -36,6 +36,7 @@ from services.auth.store.rows import (
 QUERIES: Final = load_queries(__package__)
 CONSUMER: Final = "auth.events"  # the name under which messages are remembered
 
+_NO_PERSONAL_KEY: Final = "There is no personal key"
 _TAKEN: Final = {
     "organizations_pkey": "An organization with this id exists already",
     "users_email_once": "A user with this e-mail address exists already",
@@ -90,6 +91,10 @@ class PostgresChange:
     async def rename(self, name: str) -> None:
         deed = audit.organization_renamed(self.organization, name)
         await self._write(QUERIES.rename_organization, self._org_id, name, deed=deed)
+
+    async def set_features(self, features: frozenset[str]) -> None:
+        deed = audit.features_set(self.organization, features)
+        await self._write(QUERIES.set_features, self._org_id, sorted(features), deed=deed)
 
     async def set_subscription(self, subscription: Subscription) -> None:
         await self._write(
@@ -312,6 +317,10 @@ class PostgresAccounts:
         rows = await self._db.fetch(QUERIES.page_keys, org_id, limit, offset)
         total = int(await self._db.fetchval(QUERIES.count_all_keys, org_id))
         return [listed_key_of(row) for row in rows], total
+
+    async def personal_key(self, org_id: uuid.UUID, user_id: uuid.UUID) -> Key:
+        row = await self._db.fetchrow(QUERIES.list_personal_keys, org_id, user_id)
+        return key_of(_found(row, _NO_PERSONAL_KEY))
 
     async def user_page(self, org_id: uuid.UUID, *, limit: int, offset: int) -> tuple[list[ListedUser], int]:
         rows = await self._db.fetch(QUERIES.page_users, org_id, limit, offset)

@@ -247,3 +247,52 @@ VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
 -- A page of an organization's audit log, newest first. $1 org  $2 limit  $3 before this entry (or null)
 SELECT entry_id, at, action, object_id, actor, key_id, user_id, address, details
   FROM audit_log WHERE org_id = $1 AND ($3::uuid IS NULL OR entry_id < $3) ORDER BY entry_id DESC LIMIT $2
+
+-- name: set_features
+-- What an organization may use beyond the usual. $1 org  $2 features
+UPDATE organizations SET features = $2 WHERE org_id = $1
+
+-- name: add_calls
+-- Single calls; of a key that is not known here, nothing. $1 calls  $2 orgs  $3 keys  $4 when  $5 methods  $6 paths
+-- $7 versions  $8 statuses
+INSERT INTO key_calls (call_id, org_id, key_id, at, method, path, version, status)
+SELECT c.* FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::timestamptz[], $5::text[], $6::text[], $7::text[], $8::smallint[])
+       AS c (call_id, org_id, key_id, at, method, path, version, status)
+  JOIN keys k ON k.org_id = c.org_id AND k.key_id = c.key_id
+ON CONFLICT DO NOTHING
+
+-- name: count_version_calls
+-- Calls by key, surface and version. $1 days  $2 orgs  $3 keys  $4 surfaces  $5 versions  $6 calls  $7 last
+INSERT INTO version_calls AS v (day, org_id, key_id, surface, version, calls, last_at)
+SELECT c.* FROM unnest($1::date[], $2::uuid[], $3::uuid[], $4::text[], $5::text[], $6::bigint[], $7::timestamptz[])
+       AS c (day, org_id, key_id, surface, version, calls, last_at)
+  JOIN keys k ON k.org_id = c.org_id AND k.key_id = c.key_id
+ ORDER BY 1, 2, 3, 4, 5
+ON CONFLICT (day, org_id, key_id, surface, version)
+DO UPDATE SET calls = v.calls + excluded.calls, last_at = greatest(v.last_at, excluded.last_at)
+
+-- name: touch_keys
+-- When keys were last used; leaves the auth version alone. $1 orgs  $2 keys  $3 when
+UPDATE keys k SET last_used_at = c.at
+  FROM unnest($1::uuid[], $2::uuid[], $3::timestamptz[]) AS c (org_id, key_id, at)
+ WHERE k.org_id = c.org_id AND k.key_id = c.key_id AND (k.last_used_at IS NULL OR k.last_used_at < c.at)
+
+-- name: page_calls
+-- A page of a key's calls, newest first. $1 org  $2 key  $3 limit  $4 before this call (or null)
+SELECT call_id, at, method, path, version, status
+  FROM key_calls WHERE org_id = $1 AND key_id = $2 AND ($4::uuid IS NULL OR call_id < $4) ORDER BY call_id DESC LIMIT $3
+
+-- name: forget_calls
+-- Single calls from before a date, a portion of them. $1 date
+DELETE FROM key_calls WHERE call_id IN (SELECT call_id FROM key_calls WHERE at < $1 ORDER BY at LIMIT 10000) RETURNING 1
+
+-- name: list_version_calls
+-- Who called in which version since a day, the busiest first; for the operator. $1 since  $2 version (or null)
+SELECT v.version, v.surface, v.org_id, o.name AS org_name, v.key_id, k.label, k.start, sum(v.calls)::bigint AS calls,
+       max(v.last_at) AS last_at
+  FROM version_calls v
+  JOIN organizations o ON o.org_id = v.org_id
+  JOIN keys k ON k.org_id = v.org_id AND k.key_id = v.key_id
+ WHERE v.day >= $1 AND ($2::text IS NULL OR v.version = $2)
+ GROUP BY v.version, v.surface, v.org_id, o.name, v.key_id, k.label, k.start
+ ORDER BY v.version, calls DESC, v.key_id

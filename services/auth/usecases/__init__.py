@@ -8,8 +8,10 @@ from services.auth.usecases.create_organization import CreateOrganization
 from services.auth.usecases.create_role import CreateRole
 from services.auth.usecases.invite_user import InviteUser
 from services.auth.usecases.issue_key import IssueKey
+from services.auth.usecases.issue_personal_key import IssuePersonalKey
 from services.auth.usecases.log_model_deed import LogModelDeed
 from services.auth.usecases.project_subscription import ProjectSubscription
+from services.auth.usecases.record_calls import RecordCalls
 from services.auth.usecases.remove_role import RemoveRole
 from services.auth.usecases.remove_user import RemoveUser
 from services.auth.usecases.rename_organization import RenameOrganization
@@ -17,6 +19,7 @@ from services.auth.usecases.replace_role import ReplaceRole
 from services.auth.usecases.resolve_key import ResolveKey
 from services.auth.usecases.revoke_key import RevokeKey
 from services.auth.usecases.rotate_key import RotateKey
+from services.auth.usecases.set_features import SetFeatures
 from services.auth.usecases.set_organization_state import SetOrganizationState
 from services.auth.usecases.update_key import UpdateKey
 from services.auth.usecases.update_role import UpdateRole
@@ -33,8 +36,10 @@ class UseCases:
     create_role: CreateRole
     invite_user: InviteUser
     issue_key: IssueKey
+    issue_personal_key: IssuePersonalKey
     log_model_deed: LogModelDeed
     project_subscription: ProjectSubscription
+    record_calls: RecordCalls
     remove_role: RemoveRole
     remove_user: RemoveUser
     rename_organization: RenameOrganization
@@ -42,6 +47,7 @@ class UseCases:
     resolve_key: ResolveKey
     revoke_key: RevokeKey
     rotate_key: RotateKey
+    set_features: SetFeatures
     set_organization_state: SetOrganizationState
     update_key: UpdateKey
     update_role: UpdateRole

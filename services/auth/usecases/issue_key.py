@@ -16,6 +16,7 @@ from services.auth.domain.key import (
     LIVE_KEYS_MAX,
     Key,
     KeyKind,
+    checked_api_version,
     checked_key_per_minute,
     checked_label,
     principal_of,
@@ -35,7 +36,7 @@ class KeyOrder(msgspec.Struct, frozen=True, kw_only=True):
     expires_at: datetime | None = None
     key_per_minute: int | None = None
     model_id: uuid.UUID | None = None
-    api_version: str | None = None
+    api_version: str | None = None  # None = the newest
     read_only: bool = False
     addresses: tuple[str, ...] = ()
     by: Actor | None = None  # the key that asks: it cannot give more than it has. None: the operator
@@ -59,7 +60,7 @@ class IssuedKey(msgspec.Struct, frozen=True, kw_only=True):
 
 @dataclass(frozen=True, slots=True)
 class IssueKey:
-    """Issue a key with a role. Raises InvalidRequest (label, expiry, limit, kind, addresses), NotFound (organization, role), Conflict
+    """Issue a key with a role. Raises InvalidRequest (label, expiry, limit, kind, addresses, version), NotFound (organization, role), Conflict
     (too many keys), PermissionDenied (more than its maker has), InvalidApiKey (the maker is no more).
     """
 
@@ -73,6 +74,7 @@ class IssueKey:
         key_per_minute = checked_key_per_minute(order.key_per_minute)
         check_expiry(order.expires_at, now)
         addresses = checked_addresses(order.addresses)
+        api_version = checked_api_version(order.api_version)
         async with self.accounts.change(order.org_id, order.by) as change:
             maker = await maker_of(change, order.by, now)
             if await change.count_keys(now) >= LIVE_KEYS_MAX:
@@ -92,7 +94,7 @@ class IssueKey:
                 created_at=now,
                 role_id=role.role_id,
                 model_id=order.model_id,
-                api_version=order.api_version,
+                api_version=api_version,
                 key_per_minute=key_per_minute,
                 read_only=order.read_only,
                 expires_at=order.expires_at,

@@ -28,6 +28,8 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
     retry: RetryClass = RetryClass.READ
     query: Rules = {}
     rate_class: str = ""  # a window of its own for keys, by class
+    model_is_keys: bool = False  # the path names no model: it is the one that the key is bound to
+    requires_version: bool = False  # a request without a version is refused
     shows_secret: bool = False  # the answer holds what is shown once, to the caller who asked
 
     @property

@@ -36,6 +36,7 @@ class Asked(msgspec.Struct, frozen=True):
     raw_body: bytes = b""  # what it was made from, of a route that passes it on
     origin: str = ""  # of this gateway, as the caller reaches it: `https://api.example.com`
     token: str = ""  # fresh for each request: for a link that the answer may hold
+    version: str = ""  # of the API, in which it was asked
     sealed: bytes = b""  # what the route's `seal` names
 
     @property

@@ -7,7 +7,7 @@ import msgspec
 
 from libs.common.contracts.auth import Principal
 from libs.common.contracts.billing import LeaseOpened
-from libs.common.contracts.edge import Usage
+from libs.common.contracts.edge import KeyCall, Usage
 from libs.common.contracts.envelope import Message
 from libs.common.contracts.models import Form
 from libs.common.contracts.sessions import Proxy
@@ -200,4 +200,16 @@ class KeptAnswers(Protocol):
 
     async def hold(self, claim: Claim) -> None:
         """Whoever repeats the request goes on under the call id at once. Raises nothing."""
+        ...
+
+
+class CallLog(Protocol):
+    """Who called, for people: neither method waits or raises, and what a killed process had not told is lost."""
+
+    def saw(self, org_id: UUID, key_id: UUID, *, surface: str, version: str) -> None:
+        """Some key called; `version` is empty if it named none that there is."""
+        ...
+
+    def saw_users(self, call: KeyCall) -> None:
+        """A user's key called; beside `saw`."""
         ...

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from libs.common.contracts.auth import Principal
+from libs.common.contracts.auth import PERSONAL_KEYS, Principal
 from libs.common.contracts.catalogue import catalogue
 from services.edge.domain.address import is_allowed
 from services.edge.domain.catalogue import Route
@@ -22,10 +22,16 @@ def refusal_of(caller: Principal, route: Route, address: str) -> Refusal | None:
     """
     if caller.org_state != "active":
         return Refusal("ORGANIZATION_SUSPENDED")
+    if caller.kind == "personal" and PERSONAL_KEYS not in caller.features:
+        return Refusal("NOT_ENABLED", "Personal keys are not enabled for this organization: ask the operator")
     if caller.addresses and not is_allowed(caller.addresses, address):
         return Refusal("PERMISSION_DENIED", f"This key may not be used from {address}")
     if route.permission is not None and route.permission not in caller.permissions:
         return _denied(caller, route)
+    if route.model_is_keys and caller.model_id is None:
+        return Refusal(
+            "PERMISSION_DENIED", "This key is bound to no model, and no path here names one: use a bound key"
+        )
     if caller.read_only and route.method != "GET":
         return Refusal("READ_ONLY")
     if route.needs_subscription and caller.subscription != "active":

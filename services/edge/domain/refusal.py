@@ -9,6 +9,7 @@ from services.edge.domain.windows import Window, Windows
 CODES: Final[dict[str, tuple[int, str]]] = {
     "INVALID_REQUEST": (400, "Invalid request"),
     "MULTIPLE_CREDENTIALS": (400, "More than one credential was sent: send one key, once"),
+    "VERSION_REQUIRED": (400, "The API version is missing"),
     "UNSUPPORTED_VERSION": (400, "API version is not supported"),
     "UPSTREAM_REJECTED": (400, "The platform rejected the request"),  # 409 where the platform said 409
     "NO_API_KEY": (401, "Invalid or missing API key"),  # one text for all 401: nothing tells a guesser how close it was
@@ -20,6 +21,7 @@ CODES: Final[dict[str, tuple[int, str]]] = {
     "SCOPE_MISSING": (403, "Missing scope"),
     "HTTPS_REQUIRED": (403, "HTTPS is required: this key was sent in the clear and should be rotated"),
     "ORGANIZATION_SUSPENDED": (403, "The organization is suspended: contact support"),
+    "NOT_ENABLED": (403, "It is not enabled for this organization: ask the operator"),
     "READ_ONLY": (403, "This key is read-only"),
     "UPSTREAM_FORBIDDEN": (403, "The platform refused access to this resource"),
     "NOT_FOUND": (404, "Not found"),
@@ -32,6 +34,7 @@ CODES: Final[dict[str, tuple[int, str]]] = {
     "METHOD_NOT_ALLOWED": (405, "Method not allowed"),
     "CONFLICT": (409, "It is in the way of something that exists"),
     "IDEMPOTENCY_IN_PROGRESS": (409, "A request with this Idempotency-Key is in progress: repeat it in a moment"),
+    "VERSION_SUNSET": (410, "API version no longer supported"),
     "BODY_TOO_LARGE": (413, "Request body too large"),
     "UNSUPPORTED_MEDIA_TYPE": (415, "Unsupported media type"),
     "EXPECTATION_FAILED": (417, "The only expectation met here is 100-continue"),

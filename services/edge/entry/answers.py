@@ -1,6 +1,6 @@
 """Answers as all surfaces give them: the headers of requirements 3.3 around a body that the surface made."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 from uuid import UUID
 
@@ -13,6 +13,7 @@ from services.edge.domain.windows import Window
 from services.edge.entry.problems import PROBLEM_TYPE, as_problem, wants_problem
 
 REPLAYED_HEADER: Final = "Idempotent-Replayed"
+NOTHING: Final[Mapping[str, str]] = {}
 EVERY_ANSWER: Final = CIMultiDict(
     {
         "Content-Type": "application/json",
@@ -28,39 +29,41 @@ def success(
     body: bytes,
     request_id: UUID,
     reserved: Reserved | None,
-    version: str = "",
+    spoken: Mapping[str, str] = NOTHING,
     *,
     is_replayed: bool = False,
 ) -> Answer:
-    """A 2xx; with the caller's headroom and API version if it was admitted."""
-    headers = _of_success(request_id, reserved, version)
+    """A 2xx; with the caller's headroom and what is `spoken` of the API version, if it was admitted."""
+    headers = _of_success(request_id, reserved, spoken)
+    if not body:
+        del headers["Content-Type"]
     if is_replayed:
         headers[REPLAYED_HEADER] = "true"
     return Answer(status=status, body=body, headers=headers)
 
 
 def file_headers(
-    content_type: str, file_name: str, request_id: UUID, reserved: Reserved | None, version: str = ""
+    content_type: str, file_name: str, request_id: UUID, reserved: Reserved | None, spoken: Mapping[str, str] = NOTHING
 ) -> CIMultiDict[str]:
     """The headers of a 200 that is a file. `file_name` holds no quotes."""
-    headers = _of_success(request_id, reserved, version)
+    headers = _of_success(request_id, reserved, spoken)
     headers["Content-Type"] = content_type
     headers["Content-Disposition"] = f'attachment; filename="{file_name}"'
     return headers
 
 
-def _of_success(request_id: UUID, reserved: Reserved | None, version: str) -> CIMultiDict[str]:
+def _of_success(request_id: UUID, reserved: Reserved | None, spoken: Mapping[str, str]) -> CIMultiDict[str]:
     headers = EVERY_ANSWER.copy()
     headers["X-Request-Id"] = str(request_id)
     if reserved is not None:
         _show(headers, reserved.windows.shown())
-    if version:
-        headers["X-API-Version"] = version
+    headers.update(spoken)
     return headers
 
 
 def failure(
-    refusal: Refusal, body: bytes, request_id: UUID, *, version: str = "", accept: Sequence[str] = (),
+    refusal: Refusal, body: bytes, request_id: UUID, *, spoken: Mapping[str, str] = NOTHING,
+    accept: Sequence[str] = (),
     is_replayed: bool = False,
 ) -> Answer:  # fmt: skip
     """An error with all its headers; 413 closes the connection, for the rest of the body is not read. `accept`: what the
@@ -72,8 +75,7 @@ def failure(
     if accept and wants_problem(accept):
         headers["Content-Type"] = PROBLEM_TYPE
         body = as_problem(refusal, body)
-    if version:
-        headers["X-API-Version"] = version
+    headers.update(spoken)
     headers["X-Request-Id"] = str(request_id)
     headers["X-Error-Code"] = refusal.code
     window = refusal.window or (refusal.windows.shown() if refusal.windows is not None else None)

@@ -8,12 +8,15 @@ from aiohttp import web
 
 from libs.common.ids import uuid7
 from services.edge.domain.refusal import Refusal
+from services.edge.domain.versions import Versions
 from services.edge.entry import answers
 from services.edge.entry.docs_page import STYLE, STYLE_PATH, overview, page_path, reference
 from services.edge.entry.observe import DURATION, INFLIGHT, REQUESTS
 from services.edge.entry.openapi.document import document
 from services.edge.entry.published import Published
 from services.edge.entry.surface import Surface
+from services.edge.entry.versions import PAGE as VERSIONS_PATH
+from services.edge.entry.versions_page import versions_page
 
 _HTML: Final = "text/html; charset=utf-8"
 _HEADERS: Final = {
@@ -29,11 +32,12 @@ _METHODS: Final = ("GET", "HEAD")
 class DocsPages:
     """The handler of the documentation's paths. Answers everything, raises nothing."""
 
-    def __init__(self, surfaces: Sequence[Surface]) -> None:
+    def __init__(self, surfaces: Sequence[Surface], versions: Versions) -> None:
         """The first surface's errors are also ours."""
         documents = {surface: document(surface) for surface in surfaces}
         pages = {page_path(surface): reference(surface, whole, surfaces) for surface, whole in documents.items()}
         pages[page_path()] = overview(documents)
+        pages[VERSIONS_PATH] = versions_page(versions, surfaces)
         self._pages = {path: Published(page, _HTML, _HEADERS) for path, page in pages.items()}
         self._pages[STYLE_PATH] = Published(STYLE, "text/css; charset=utf-8", _HEADERS)
         self._fallback = surfaces[0]

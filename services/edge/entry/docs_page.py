@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from services.edge.entry.openapi.words import ABOUT
 from services.edge.entry.surface import Schema, Surface
+from services.edge.entry.versions import PAGE as VERSIONS_PATH
 
 _ROOT: Final = "/docs"
 STYLE_PATH: Final = f"{_ROOT}/style.css"
@@ -39,7 +40,7 @@ _PAGE: Final = """\
 <link rel="stylesheet" href="{style}">
 </head>
 <body>
-<header><a href="{root}">Fangate API</a>{links}</header>
+<header><a href="{root}">Fangate API</a>{links}<a href="{versions}">versions</a></header>
 <main>
 <h1>{title}</h1>
 {body}
@@ -76,7 +77,7 @@ def overview(documents: Mapping[Surface, Document]) -> bytes:
         "<h2>All routes</h2>\n<table><thead><tr><th>Route</th><th>What it does</th><th>Permission</th><th>Price</th></tr></thead>\n"
         f"<tbody>{table}</tbody></table>"
     )
-    return _page("Fangate API", body, documents)
+    return page("Fangate API", body, documents)
 
 
 def reference(surface: Surface, document: Document, surfaces: Iterable[Surface] = ()) -> bytes:
@@ -89,7 +90,7 @@ def reference(surface: Surface, document: Document, surfaces: Iterable[Surface] 
         heading = escape(tag["name"].replace("-", " "))
         body.append(f"<h2>{heading}</h2>\n<p>{escape(tag['description'])}</p>\n" + "\n".join(by_tag[tag["name"]]))
     body.append(_errors(document))
-    return _page(f"Surface {surface.name}", "\n".join(body), surfaces)
+    return page(f"Surface {surface.name}", "\n".join(body), surfaces)
 
 
 def _operations(document: Document) -> Iterator[tuple[str, str, Schema]]:
@@ -130,7 +131,7 @@ def _section(surface: Surface, document: Document, path: str, method: str, said:
             _prose("\n\n".join(said["description"].split("\n\n")[1:])),
             _parameters(document, said),
             _body(document, said),
-            f"<details><summary>Example</summary><pre>{escape(_curl(surface, path, method, said))}</pre></details>",
+            f"<details><summary>Example</summary><pre>{escape(_curl(surface, document, path, method, said))}</pre></details>",
             _answers(document, said),
             "</section>",
         )
@@ -181,7 +182,7 @@ def _answers(document: Document, said: Schema) -> str:
     for status, response in said["responses"].items():
         whole = _resolved(document, response)
         codes = _codes(whole)
-        meaning = ", ".join(f"<code>{code}</code>" for code in codes) if codes else _spans(whole["description"])
+        meaning = ", ".join(f"<code>{code}</code>" for code in codes) if codes else spans(whole["description"])
         rows.append(f"<tr><td>{status}</td><td>{meaning}</td></tr>")
         data = whole.get("content", {}).get("application/json", {}).get("schema", {}).get("properties", {}).get("data")
         if data and not codes:
@@ -201,17 +202,23 @@ def _errors(document: Document) -> str:
     for response in document["components"]["responses"].values():
         lines = response["description"].split("\n")
         texts |= dict(zip(_codes(response), (line.partition(": ")[2] for line in lines), strict=False))
-    rows = "".join(f"<tr><td><code>{code}</code></td><td>{_spans(texts[code])}</td></tr>" for code in sorted(texts))
+    rows = "".join(f"<tr><td><code>{code}</code></td><td>{spans(texts[code])}</td></tr>" for code in sorted(texts))
     return f"<h2>Codes</h2>\n<table><thead><tr><th>Code</th><th>Says</th></tr></thead><tbody>{rows}</tbody></table>"
 
 
-def _curl(surface: Surface, path: str, method: str, said: Schema) -> str:
+def _curl(surface: Surface, document: Document, path: str, method: str, said: Schema) -> str:
     url = path.replace("{model_id}", "$FANGATE_MODEL_ID").replace("{account}", "$FANGATE_MODEL_ACCOUNT")
     parts = ["curl"]
     if method != "GET":
         parts.append(f"-X {method}")
     if "x-permission" in said:
         parts.append(f'-H "{surface.key_headers[0]}: $FANGATE_API_KEY"')
+        if any(
+            _resolved(document, each).get("name") == surface.version_headers[0]
+            and _resolved(document, each)["required"]
+            for each in said["parameters"]
+        ):
+            parts.append(f'-H "{surface.version_headers[0]}: {document["info"]["version"]}"')
     content = said.get("requestBody", {}).get("content", {}).get("application/json", {})
     if content:
         parts.append(f"-H \"Content-Type: application/json\" -d '{json.dumps(content.get('example', {}))}'")
@@ -241,18 +248,22 @@ def _prose(text: str) -> str:
     blocks = []
     for block in filter(None, text.split("\n\n")):
         if block.startswith("- "):
-            items = "".join(f"<li>{_spans(line[2:])}</li>" for line in block.split("\n"))
+            items = "".join(f"<li>{spans(line[2:])}</li>" for line in block.split("\n"))
             blocks.append(f"<ul>{items}</ul>")
         else:
-            blocks.append(f"<p>{_spans(block)}</p>")
+            blocks.append(f"<p>{spans(block)}</p>")
     return "\n".join(blocks)
 
 
-def _spans(text: str) -> str:
+def spans(text: str) -> str:
+    """One paragraph of the little Markdown as HTML."""
     marked = re.sub(r"`([^`]+)`", r"<code>\1</code>", escape(text, quote=False))
     return re.sub(r"\*\*([^*]+)\*\*", r"<strong>\1</strong>", marked)
 
 
-def _page(title: str, body: str, surfaces: Iterable[Surface]) -> bytes:
+def page(title: str, body: str, surfaces: Iterable[Surface]) -> bytes:
+    """A whole page of the reference; `body` is HTML."""
     links = "".join(f'<a href="{page_path(surface)}">{surface.name}</a>' for surface in surfaces)
-    return _PAGE.format(title=escape(title), body=body, links=links, root=_ROOT, style=STYLE_PATH).encode()
+    return _PAGE.format(
+        title=escape(title), body=body, links=links, root=_ROOT, style=STYLE_PATH, versions=VERSIONS_PATH
+    ).encode()

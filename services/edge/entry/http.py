@@ -11,7 +11,7 @@
 Nothing of a request is read, counted or paid before the row whose turn it is.
 """
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Final
 from uuid import UUID
 
@@ -19,15 +19,21 @@ import msgspec
 from aiohttp import web
 
 from libs.common.contracts.auth import Actor
+from libs.common.contracts.edge import KeyCall
 from libs.common.contracts.envelope import Message
+from libs.common.contracts.versions import API_VERSIONS, NEWEST
 from libs.common.errors import Unavailable
-from libs.common.ids import uuid7
+from libs.common.ids import id_ms, uuid7
 from libs.common.telemetry.log import logger
 from libs.common.telemetry.metrics import UNHANDLED_ERRORS
 from libs.common.telemetry.trace import accept_traceparent, current_traceparent
+from services.edge.domain import changes
 from services.edge.domain.catalogue import Route, checked
 from services.edge.domain.idempotency import KEY_HEADER, Asking, Kept, asking_of, key_of
 from services.edge.domain.own_route import Asked, Export, OwnRoute
+from services.edge.domain.ports import CallLog
+from services.edge.domain.principal import SCOPED_KINDS
+from services.edge.domain.queries import check_query
 from services.edge.domain.refusal import Refusal
 from services.edge.domain.upstream import Upstream, refusal_of
 from services.edge.entry import answers
@@ -40,7 +46,7 @@ from services.edge.entry.requests import declared_too_large, own_request, platfo
 from services.edge.entry.router import Router
 from services.edge.entry.streams import send
 from services.edge.entry.surface import DOCUMENT_ROUTE, Surface
-from services.edge.entry.versions import requested_version
+from services.edge.entry.versions import RequestedVersions
 from services.edge.usecases.authenticate import Authenticate
 from services.edge.usecases.export_call import ExportCall
 from services.edge.usecases.own_call import OwnCall
@@ -64,6 +70,8 @@ class Edge:
         own_call: OwnCall,
         export_call: ExportCall,
         replay_answer: ReplayAnswer,
+        versions: RequestedVersions,
+        calls: CallLog,
         proxies: TrustedProxies,
         require_https: bool,
         base_url: str = "",
@@ -79,12 +87,18 @@ class Edge:
                 self._surface_of_route[id(route)] = surface
         self.routes = tuple(routes)
         self._router = Router(routes)
-        self._documents = {surface.name: Published(openapi.served(surface), "application/json") for surface in surfaces}
+        self._documents = {
+            (surface.name, version): Published(openapi.served(surface, version), "application/json")
+            for surface in surfaces
+            for version in API_VERSIONS
+        }
         self._authenticate = authenticate
         self._proxy_call = proxy_call
         self._own_call = own_call
         self._export_call = export_call
         self._replay_answer = replay_answer
+        self._versions = versions
+        self._calls = calls
         self._proxies = proxies
         self._require_https = require_https
         self._base_url = base_url.rstrip("/")
@@ -113,11 +127,24 @@ class Edge:
             refusal = surface.said(refusal)
             accept = request.headers.getall("Accept", ())
             answer = answers.failure(
-                refusal, surface.failure(refusal), request_id, version=exchange.version, accept=accept,
+                refusal, surface.failure(refusal), request_id, spoken=exchange.spoken, accept=accept,
                 is_replayed=call is not None and call.is_replayed,
             )  # fmt: skip
         self._observer.finished(request, request_id, started, answer.status, exchange.route, call, refusal)
+        if call is not None and exchange.surface is not None:
+            self._count(call, exchange.surface, exchange, answer.status)
         return answer
+
+    def _count(self, call: Call, surface: Surface, exchange: "_Exchange", status: int) -> None:
+        caller = call.caller
+        self._calls.saw(caller.org_id, caller.key_id, surface=surface.name, version=exchange.version)
+        if caller.kind in SCOPED_KINDS:
+            self._calls.saw_users(
+                KeyCall(
+                    call_id=exchange.id, org_id=caller.org_id, key_id=caller.key_id, at_ms=id_ms(exchange.id),
+                    method=call.route.method, path=call.route.path, version=exchange.version, status=status,
+                )
+            )  # fmt: skip
 
     def bad_http(self, status: int) -> web.StreamResponse:
         """The answer to what is no HTTP request, or to a crash below the handler. No surface is known: the first one's words."""
@@ -140,13 +167,16 @@ class Edge:
             raise Refusal("EXPECTATION_FAILED")
         if route.permission is None:
             if route.name == DOCUMENT_ROUTE:
-                return self._documents[surface.name].answer(request, exchange.id)
+                check_query(route.query, request.rel_url.raw_query_string)
+                version = request.rel_url.query.get("version", NEWEST)
+                return self._documents[surface.name, version].answer(request, exchange.id)
             return answers.success(200, surface.own(_HEALTHY), exchange.id, None)
         key = presented_key(headers, surface)
         address = self._proxies.client(request.remote or "", headers.getall("X-Forwarded-For", ()))
         credential, caller = await self._authenticate(key, address)
         current_traceparent.set(accept_traceparent(headers.get("traceparent")))
-        exchange.version, bad_version = requested_version(headers, caller.api_version)
+        spoken = self._versions(headers, surface, route, caller.api_version)
+        exchange.version, exchange.spoken = spoken.version, spoken.headers
         too_large = declared_too_large(request, surface.body_bytes_max)
         exchange.call = call = Call(
             exchange.id,
@@ -154,7 +184,7 @@ class Edge:
             credential,
             caller,
             address,
-            refusal=too_large or bad_version,
+            refusal=too_large or spoken.refusal,
             is_counted=too_large is None,
         )
 
@@ -165,7 +195,7 @@ class Edge:
         else:
             kept = await self._proxied(exchange, call, surface)
         return answers.success(
-            kept.status, kept.body, exchange.id, call.reserved, exchange.version, is_replayed=call.is_replayed
+            kept.status, kept.body, exchange.id, call.reserved, exchange.spoken, is_replayed=call.is_replayed
         )
 
     async def _proxied(self, exchange: "_Exchange", call: Call, surface: Surface) -> Kept:
@@ -187,7 +217,7 @@ class Edge:
 
         async def carry_out() -> Kept:
             data = await self._own_call(call, route, read)
-            body = b"" if route.data is None else _whole(data)
+            body = b"" if route.data is None else changes.descended(route.name, exchange.version, _whole(data))
             status = route.status if route.status_of is None else route.status_of(data)
             return _shown(surface, call, Upstream(status, body))
 
@@ -196,17 +226,26 @@ class Edge:
     async def _exported(self, exchange: "_Exchange", call: Call, route: OwnRoute, export: Export) -> web.StreamResponse:
         asked, chunks = await self._export_call(call, route, self._reader(exchange, route, bytes_max=0))
         headers = answers.file_headers(
-            export.content_type(asked), export.file_name(asked), exchange.id, call.reserved, exchange.version
+            export.content_type(asked), export.file_name(asked), exchange.id, call.reserved, exchange.spoken
         )
         return await send(exchange.request, headers, chunks)
 
     def _reader(self, exchange: "_Exchange", route: OwnRoute, bytes_max: int) -> Callable[[Call], Awaitable[Asked]]:
         async def read(call: Call) -> Asked:
             request, caller = exchange.request, call.caller
-            body = await exchange.take_body(route, bytes_max)
+            body = changes.climbed(route.name, exchange.version, await exchange.take_body(route, bytes_max))
             by = Actor(key_id=caller.key_id, user_id=caller.user_id, address=call.address)
             origin = self._base_url or origin_of(request, self._proxies)
-            return own_request(request, route, exchange.path_params, body, caller=caller, by=by, origin=origin)
+            return own_request(
+                request,
+                route,
+                exchange.path_params,
+                body,
+                caller=caller,
+                by=by,
+                origin=origin,
+                version=exchange.version,
+            )
 
         return read
 
@@ -253,7 +292,7 @@ def _whole(data: Any) -> bytes:
 class _Exchange:
     """One request on its way to an answer: what is known of it so far, also if it ends half-way."""
 
-    __slots__ = ("body", "call", "id", "path_params", "request", "route", "surface", "version")
+    __slots__ = ("body", "call", "id", "path_params", "request", "route", "spoken", "surface", "version")
 
     def __init__(self, request: web.BaseRequest, request_id: UUID) -> None:
         self.request = request
@@ -263,6 +302,7 @@ class _Exchange:
         self.call: Call | None = None
         self.path_params: dict[str, str] = {}
         self.version = ""
+        self.spoken: Mapping[str, str] = answers.NOTHING  # what answers say of the version
         self.body: bytes | None = None
 
     async def take_body(self, route: Route, bytes_max: int) -> bytes:

@@ -66,6 +66,7 @@ def own_request(
     caller: Principal,
     by: Actor,
     origin: str,
+    version: str,
 ) -> Asked:
     """What is asked of an own route. Raises Refusal (400)."""
     query = request.rel_url.raw_query_string
@@ -79,6 +80,7 @@ def own_request(
         raw_body=body if route.passes_body else b"",
         origin=origin,
         token=secrets.token_urlsafe(TOKEN_BYTES),
+        version=version,
     )
 
 
@@ -106,7 +108,9 @@ def _decoded(body: bytes, type_: type[msgspec.Struct]) -> msgspec.Struct:
 def _model(path_params: dict[str, str]) -> tuple[UUID, str]:
     """The model that the path names: by its UUID or, where the surface takes one, by its account's number."""
     account = path_params.get(ACCOUNT_PARAMETER, "")
-    name = account or path_params[MODEL_PARAMETER]
+    name = account or path_params.get(MODEL_PARAMETER)
+    if name is None:
+        return NO_MODEL, ""  # it is the one that the caller's key is bound to
     model_id = _uuid(name)
     if model_id is not None:
         return model_id, ""

@@ -3,13 +3,26 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, Protocol, TypeAlias
 
+from libs.common.contracts.versions import API_VERSIONS
 from services.edge.domain.catalogue import Route
 from services.edge.domain.ports import Reserved
+from services.edge.domain.queries import one_of
 from services.edge.domain.refusal import Refusal
 from services.edge.domain.upstream import Upstream
 
 Schema: TypeAlias = dict[str, Any]  # JSON schema, as OpenAPI 3.1 has it
 DOCUMENT_ROUTE: Final = "openapi"  # the open route that answers with the surface's own document
+
+
+def open_routes(prefix: str) -> tuple[Route, Route]:
+    """What every surface serves to everybody."""
+    return (
+        Route(name="health", method="GET", path=f"{prefix}/health", permission=None),
+        Route(
+            name=DOCUMENT_ROUTE, method="GET", path=f"{prefix}/openapi.json", permission=None,
+            query={"version": one_of(*API_VERSIONS)},
+        ),
+    )  # fmt: skip
 
 
 class Surface(Protocol):
@@ -31,6 +44,16 @@ class Surface(Protocol):
     @property
     def takes_bearer(self) -> bool:
         """Whether `Authorization: Bearer <key>` works as well."""
+        ...
+
+    @property
+    def version_headers(self) -> Sequence[str]:
+        """Headers that name the version an answer is in; the first is the one that callers are told to send."""
+        ...
+
+    @property
+    def wraps(self) -> bool:
+        """Whether a success is `{data,_meta}`; else it is the bare answer, and one without a body stays so."""
         ...
 
     @property

@@ -13,8 +13,9 @@ from libs.common.contracts.billing import Balance, GetBalance
 from libs.common.contracts.envelope import Message
 from libs.common.ids import uuid7
 from services.edge.domain.refusal import Refusal
-from tests.support.edge import OWN_PERMISSIONS, RunningEdge, ServicesDouble, running_edge
+from tests.support.edge import OWN_PERMISSIONS, RunningEdge, running_edge
 from tests.support.servers import OwnRedis
+from tests.support.services_double import ServicesDouble
 
 ROLE = auth.Role(role_id=uuid7(), name="senders", is_built_in=False, permissions=("api_chats_list",))
 BODY = b'{"name":"senders","permissions":["api_chats_list"],"unknown":1}'

@@ -13,8 +13,9 @@ from libs.common.contracts.envelope import Message
 from libs.common.contracts.takedowns import GroupOutcome, SubmitUrls, UrlsSubmitted
 from libs.common.ids import new_key, uuid7
 from services.edge.domain.refusal import Refusal
-from tests.support.edge import RunningEdge, ServicesDouble, running_edge
+from tests.support.edge import RunningEdge, running_edge
 from tests.support.gateway_client import Answer, GatewayClient
+from tests.support.services_double import ServicesDouble
 
 CREATOR = "0190b5c2-7d2e-7a31-9c44-5f0a8d3e1b01"
 ONE_URL = {"groups": [{"creator_id": CREATOR, "urls": ["https://leak-forum.net/1"]}]}

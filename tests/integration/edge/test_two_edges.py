@@ -25,6 +25,7 @@ from services.auth.usecases import UseCases
 from services.auth.usecases.issue_key import KeyOrder
 from tests.support import auth_process, billing_process
 from tests.support.auth import RING_TEXT, StandingClock, an_organization
+from tests.support.auth_calls import MemoryCallRecords
 from tests.support.edge_process import running_edges
 from tests.support.gateway_client import GatewayClient
 from tests.support.servers import TestBroker, TestDatabase
@@ -69,7 +70,7 @@ async def world(database: TestDatabase, broker: TestBroker, redis_url: str) -> A
     bus = await Bus.connect(broker.url("auth"), service="auth")
     outbox = Outbox()
     accounts = PostgresAccounts(db, outbox)
-    do = use_cases(accounts, PostgresKeyHolders(db), PepperRing.parse(RING_TEXT), StandingClock())
+    do = use_cases(accounts, PostgresKeyHolders(db), MemoryCallRecords(), PepperRing.parse(RING_TEXT), StandingClock())
     organization = await an_organization(accounts)
     async with accounts.change(organization.org_id) as change:
         plan = Subscription(version=1, plan="x", status="active", per_minute=1_000_000, per_day=10_000_000)

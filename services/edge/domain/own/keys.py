@@ -12,7 +12,7 @@ from services.edge.domain.refusal import Refusal
 
 KEYS_DEFAULT: Final = 50
 KEYS_MAX: Final = 1_000
-OVERLAP_HOURS_MAX: Final = 24
+OVERLAP_SECONDS_MAX: Final = 86_400
 ADDRESSES_MAX: Final = 100
 OFFSET_MAX: Final = 1_000_000  # far beyond the end, where a page is empty
 
@@ -48,7 +48,7 @@ class KeyEdit(msgspec.Struct, frozen=True, kw_only=True):
 class Rotation(msgspec.Struct, frozen=True, kw_only=True):
     """How long the old key goes on beside the new one, and when the new one ends."""
 
-    overlap_hours: Annotated[float, msgspec.Meta(ge=0, le=OVERLAP_HOURS_MAX)] = 0
+    overlap_seconds: Annotated[int, msgspec.Meta(ge=0, le=OVERLAP_SECONDS_MAX)] = 0
     expires_at: Date | None = None
 
 
@@ -79,6 +79,7 @@ def _create(asked: Asked) -> auth.CreateKey:
         model_id=order.model_id,
         read_only=order.read_only,
         addresses=order.addresses,
+        api_version=asked.version,
     )
 
 
@@ -102,7 +103,7 @@ def _rotate(asked: Asked) -> auth.RotateKey:
         org_id=asked.org_id,
         by=asked.by,
         key_id=asked.id("key_id"),
-        overlap_seconds=int(rotation.overlap_hours * 3_600),
+        overlap_seconds=rotation.overlap_seconds,
         expires_at=rotation.expires_at,
     )
 

@@ -13,6 +13,14 @@ ENTRIES_DEFAULT: Final = 50
 ENTRIES_MAX: Final = 1_000
 
 
+class CallerLimits(msgspec.Struct, frozen=True, kw_only=True):
+    """Calls a minute and a day of all the organization's keys together, and a minute of this one: null = no window of its own."""
+
+    per_minute: int
+    per_day: int
+    key_per_minute: int | None
+
+
 class WhoAmI(msgspec.Struct, frozen=True, kw_only=True):
     """The caller, as every check of this request saw it."""
 
@@ -22,7 +30,7 @@ class WhoAmI(msgspec.Struct, frozen=True, kw_only=True):
     user_id: UUID | None
     permissions: tuple[str, ...]
     subscription: str
-    limits: auth.Limits
+    limits: CallerLimits
     read_only: bool
     model_id: UUID | None  # the key reaches this model only
     addresses: tuple[str, ...]  # networks the key may be used from; none = from anywhere
@@ -36,7 +44,7 @@ class OrganizationEdit(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def _who_am_i(asked: Asked) -> WhoAmI:
-    caller = asked.caller
+    caller, limits = asked.caller, asked.caller.limits
     return WhoAmI(
         key_id=caller.key_id,
         kind=caller.kind,
@@ -44,7 +52,9 @@ def _who_am_i(asked: Asked) -> WhoAmI:
         user_id=caller.user_id,
         permissions=tuple(sorted(caller.permissions)),
         subscription=caller.subscription,
-        limits=caller.limits,
+        limits=CallerLimits(
+            per_minute=limits.per_minute, per_day=limits.per_day, key_per_minute=limits.key_per_minute or None
+        ),
         read_only=caller.read_only,
         model_id=caller.model_id,
         addresses=caller.addresses,

@@ -4,13 +4,14 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
 from libs.common.contracts.takedowns import Submission
+from libs.common.contracts.versions import API_VERSIONS
 from services.edge.domain.catalogue import Route
 from services.edge.domain.own_route import DEADLINE_MS, OwnRoute
 from services.edge.domain.refusal import CODES, Refusal
-from services.edge.domain.versions import VERSIONS
 from services.edge.entry.answers import REPLAYED_HEADER
 from services.edge.entry.problems import PROBLEM_TYPE
 from services.edge.entry.surface import Schema, Surface
+from services.edge.entry.versions import NEXT_HEADERS, VERSION_HEADERS
 
 Applies = Callable[[Route], bool]
 
@@ -78,6 +79,7 @@ def _asks_a_service(route: Route) -> bool:
 APPLIES: Final[Mapping[str, Applies]] = {
     "INVALID_REQUEST": _always,
     "MULTIPLE_CREDENTIALS": _keyed,
+    "VERSION_REQUIRED": lambda route: route.requires_version,
     "UNSUPPORTED_VERSION": _keyed,
     "UPSTREAM_REJECTED": _call,
     "NO_API_KEY": _keyed,
@@ -89,6 +91,7 @@ APPLIES: Final[Mapping[str, Applies]] = {
     "SCOPE_MISSING": _call,
     "HTTPS_REQUIRED": _always,
     "ORGANIZATION_SUSPENDED": _keyed,
+    "NOT_ENABLED": _keyed,
     "READ_ONLY": _keyed_unsafe,
     "UPSTREAM_FORBIDDEN": _call,
     "NOT_FOUND": lambda route: _own_with_objects(route) or "{" in route.path,
@@ -101,6 +104,7 @@ APPLIES: Final[Mapping[str, Applies]] = {
     "METHOD_NOT_ALLOWED": _never,  # the answer to what is no operation
     "CONFLICT": _own_unsafe,
     "IDEMPOTENCY_IN_PROGRESS": _keyed_unsafe,
+    "VERSION_SUNSET": _keyed,
     "BODY_TOO_LARGE": _keyed,
     "UNSUPPORTED_MEDIA_TYPE": lambda route: _keyed(route) and route.takes_body,
     "EXPECTATION_FAILED": _always,
@@ -122,12 +126,17 @@ _TEXT: Final[Schema] = {"type": "string"}
 _COUNT: Final[Schema] = {"type": "integer", "minimum": 0}
 _EVERYWHERE: Final = ("X-Request-Id", "X-Content-Type-Options", "Strict-Transport-Security")
 _ANSWERED: Final = (*_EVERYWHERE, "Cache-Control")
-_KNOWN_CALLER: Final = ("X-API-Version", "X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset")
+_HEADROOM: Final = ("X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset")
+_END_OF_VERSION: Final = ("Sunset", "Link", *NEXT_HEADERS)
+_LIFE_OF_VERSION: Final = ("Deprecation", *_END_OF_VERSION)
 _ON_ERRORS: Final = ".on-errors"  # the same header, where it comes only if the caller was known by then
-_OPTIONAL: Final = {REPLAYED_HEADER, *(name + _ON_ERRORS for name in _KNOWN_CALLER)}
 _TEXTS: Final[dict[str, tuple[str, Schema]]] = {
     "X-Request-Id": ("Names this request in our logs.", {"type": "string", "format": "uuid"}),
-    "X-API-Version": ("The version the answer is in.", {"enum": list(VERSIONS)}),
+    **dict.fromkeys(VERSION_HEADERS, ("The version the answer is in.", {"enum": list(API_VERSIONS)})),
+    "Deprecation": ("Since when the version is deprecated (RFC 9745).", {"type": "string", "pattern": "^@[0-9]+$"}),
+    "Sunset": ("From when on the version is answered with 410 (RFC 8594).", _TEXT),
+    "Link": ("What changed, and the document of the version to move to.", _TEXT),
+    **dict.fromkeys(NEXT_HEADERS, ("The version to move to.", {"enum": list(API_VERSIONS)})),
     "X-RateLimit-Limit": (
         "Capacity of the key's window, else of the organization's minute; on a 429 of the window that refused.",
         _COUNT,
@@ -145,13 +154,21 @@ _TEXTS: Final[dict[str, tuple[str, Schema]]] = {
 }
 
 
-def shared_headers() -> dict[str, dict[str, Any]]:
+def shared_headers(surface: Surface) -> dict[str, dict[str, Any]]:
     """The headers of answers, to be referred to; those of callers that are known twice, for errors may come before that."""
-    texts = _TEXTS | {name + _ON_ERRORS: _TEXTS[name] for name in _KNOWN_CALLER}
+    known = _known_caller(surface)
+    foreign = set(VERSION_HEADERS) - set(surface.version_headers)
+    texts = {name: said for name, said in _TEXTS.items() if name not in foreign}
+    texts |= {name + _ON_ERRORS: _TEXTS[name] for name in known}
+    optional = {REPLAYED_HEADER, *_LIFE_OF_VERSION, *(name + _ON_ERRORS for name in known)}
     return {
-        name: {"description": text, "required": name not in _OPTIONAL, "schema": schema}
+        name: {"description": text, "required": name not in optional, "schema": schema}
         for name, (text, schema) in texts.items()
     }
+
+
+def _known_caller(surface: Surface) -> tuple[str, ...]:
+    return (*surface.version_headers, *_HEADROOM)
 
 
 def codes_of(surface: Surface, route: Route) -> dict[int, tuple[str, ...]]:
@@ -166,24 +183,23 @@ def codes_of(surface: Surface, route: Route) -> dict[int, tuple[str, ...]]:
     return {status: tuple(found[status]) for status in sorted(found)}
 
 
-def success(schema: Schema, text: str, *, needs_no_key: bool = False, may_change: bool = False) -> dict[str, Any]:
-    """A 2xx with a body of `schema`."""
-    names = _ANSWERED if needs_no_key else (*_ANSWERED, *_KNOWN_CALLER)
+def success(
+    surface: Surface, schema: Schema | None, text: str, *, needs_no_key: bool = False, may_change: bool = False
+) -> dict[str, Any]:  # fmt: skip
+    """A 2xx with a body of `schema`; None: without one."""
+    names = _ANSWERED if needs_no_key else (*_ANSWERED, *_known_caller(surface), *_LIFE_OF_VERSION)
     replayed = (REPLAYED_HEADER,) if may_change else ()
-    return {
-        "description": text,
-        "headers": _headers((*names, *replayed)),
-        "content": {"application/json": {"schema": schema}},
-    }
+    content = {} if schema is None else {"content": {"application/json": {"schema": schema}}}
+    return {"description": text, "headers": _headers((*names, *replayed)), **content}
 
 
-def file() -> dict[str, Any]:
+def file(surface: Surface) -> dict[str, Any]:
     """A 200 that is a file of any length, in the format asked for."""
     lines = {"type": "string", "description": "One object a line: `Head`, each `Seal` with its `Transfer`s, `End`."}
     table = {"type": "string", "description": "The same as a table."}
     return {
         "description": "The file, in chunks. Without its last line (`kind` = `end`) it is not whole.",
-        "headers": _headers((*_ANSWERED, *_KNOWN_CALLER, "Content-Disposition")),
+        "headers": _headers((*_ANSWERED, *_known_caller(surface), *_LIFE_OF_VERSION, "Content-Disposition")),
         "content": {"application/x-ndjson": {"schema": lines}, "text/csv": {"schema": table}},
     }
 
@@ -211,7 +227,8 @@ def failure(surface: Surface, status: int, codes: tuple[str, ...]) -> dict[str, 
     if status == 401:
         names.append("WWW-Authenticate")
     elif status != 417:
-        names += [name + _ON_ERRORS for name in _KNOWN_CALLER]
+        names += [name + _ON_ERRORS for name in _known_caller(surface)]
+        names += _END_OF_VERSION if status == 410 else _LIFE_OF_VERSION
     code = {"description": "The stable code.", "required": True, "schema": {"enum": list(codes)}}
     return {
         "description": "\n".join(f"- `{code}`: {CODES[code][1]}" for code in codes),
@@ -225,6 +242,7 @@ def failure(surface: Surface, status: int, codes: tuple[str, ...]) -> dict[str, 
 
 def _example(plain: Schema, code: str) -> dict[str, Any]:
     whole = {"error": CODES[code][1], "code": code, "required": 2, "balance": 1, "retryAfterSeconds": 30}
+    whole |= {"message": CODES[code][1], "nextVersion": API_VERSIONS[-1]}
     return {"value": {name: whole[name] for name in plain["required"]}}
 
 

@@ -6,9 +6,10 @@ from typing import Any, Final
 import msgspec
 import orjson
 
+from libs.common.contracts.versions import NEWEST
+from services.edge.domain import changes
 from services.edge.domain.catalogue import Route
 from services.edge.domain.own_route import OwnRoute
-from services.edge.domain.versions import NEWEST
 from services.edge.entry.openapi.answers import codes_of, failure, shared_headers
 from services.edge.entry.openapi.operations import REF, call_responses, operation, tag_of
 from services.edge.entry.openapi.parameters import shared_parameters
@@ -18,12 +19,12 @@ from services.edge.entry.surface import Schema, Surface
 _OPENAPI: Final = "3.1.0"
 
 
-def document(surface: Surface) -> dict[str, Any]:
-    """OpenAPI 3.1 of all that `surface` serves. KeyError for a route without a summary, a tag without a description, a
+def document(surface: Surface, version: str = NEWEST) -> dict[str, Any]:
+    """OpenAPI 3.1 of all that `surface` serves in `version`. KeyError for a route without a summary, a tag without a description, a
     parameter or a struct that cannot be described.
     """
     routes = surface.routes()
-    data = _Data(routes)
+    data = _Data(routes, version)
     errors = _Errors(surface)
     paths: dict[str, dict[str, Any]] = {}
     for route in routes:
@@ -33,7 +34,7 @@ def document(surface: Surface) -> dict[str, Any]:
         "openapi": _OPENAPI,
         "info": {
             "title": f"Fangate: {surface.name}",
-            "version": NEWEST,
+            "version": version,
             "summary": surface.title,
             "description": f"{surface.about}\n\n{ABOUT}",
         },
@@ -45,17 +46,17 @@ def document(surface: Surface) -> dict[str, Any]:
         "paths": paths,
         "components": {
             "securitySchemes": _security_schemes(surface),
-            "parameters": shared_parameters(),
-            "headers": shared_headers(),
+            "parameters": shared_parameters(surface),
+            "headers": shared_headers(surface),
             "responses": {**call_responses(surface), **errors.responses},
             "schemas": {**surface.schemas, **data.schemas},
         },
     }
 
 
-def served(surface: Surface) -> bytes:
+def served(surface: Surface, version: str = NEWEST) -> bytes:
     """The document as callers get it."""
-    return orjson.dumps(document(surface))
+    return orjson.dumps(document(surface, version))
 
 
 def printed(surface: Surface) -> str:
@@ -66,12 +67,12 @@ def printed(surface: Surface) -> str:
 class _Data:
     """The structs of own routes as schemas."""
 
-    def __init__(self, routes: Iterable[Route]) -> None:
+    def __init__(self, routes: Iterable[Route], version: str) -> None:
         own = [route for route in routes if isinstance(route, OwnRoute)]
         types = [type_ for route in own for type_ in (route.body, route.data) if type_ is not None]
         shown, schemas = msgspec.json.schema_components(types, ref_template=REF)
         self._of = dict(zip(types, shown, strict=True))
-        self.schemas = dict(sorted(schemas.items()))
+        self.schemas = changes.described(version, dict(sorted(schemas.items()))) if own else {}
 
     def of(self, route: Route) -> Schema:
         """The schema of the answer's `data`; `{}` where the platform decides."""

@@ -19,6 +19,7 @@ _RETRIES: Final = {
 }
 _READ: Final = "Answered"  # names of responses
 _WRITTEN: Final = "AnsweredChange"
+_EMPTY: Final = "AnsweredWithoutBody"
 _RETRY_WORDS: Final = {RetryClass.READ: "read", RetryClass.IDEMPOTENT: "idempotent", RetryClass.NEVER: "never"}
 
 
@@ -124,18 +125,26 @@ def _success(surface: Surface, route: Route, data: Schema) -> dict[str, Any]:
     if is_open(route):
         if route.name == DOCUMENT_ROUTE:
             return this_document()
-        return {"200": success({"const": {"status": "ok"}}, "The gateway answers.", needs_no_key=True)}
+        return {"200": success(surface, {"const": {"status": "ok"}}, "The gateway answers.", needs_no_key=True)}
     if isinstance(route, OwnRoute):
         if route.export is not None:
-            return {"200": file()}
+            return {"200": file(surface)}
         status, text = (200, "Done.") if route.status == 204 else (route.status, "As asked.")
-        answer = success(surface.success_schema(data), text, may_change=route.is_unsafe)
+        answer = success(surface, surface.success_schema(data), text, may_change=route.is_unsafe)
         return {str(each): answer for each in (status, *route.other_statuses)}
-    return {"2XX": {"$ref": f"#/components/responses/{_WRITTEN if route.is_unsafe else _READ}"}}
+    found = {"2XX": {"$ref": f"#/components/responses/{_WRITTEN if route.is_unsafe else _READ}"}}
+    if not surface.wraps and route.is_unsafe:
+        found["204"] = {"$ref": f"#/components/responses/{_EMPTY}"}
+    return found
 
 
 def call_responses(surface: Surface) -> dict[str, Any]:
     """The 2xx of all calls to platforms, by name."""
-    text = "The platform's own status and, in `data`, its bytes untouched; `null` where it sent none."
+    text = "The platform's own status and its bytes untouched."
+    if surface.wraps:
+        text = "The platform's own status and, in `data`, its bytes untouched; `null` where it sent none."
     schema = surface.success_schema({})
-    return {_READ: success(schema, text), _WRITTEN: success(schema, text, may_change=True)}
+    found = {_READ: success(surface, schema, text), _WRITTEN: success(surface, schema, text, may_change=True)}
+    if not surface.wraps:
+        found[_EMPTY] = success(surface, None, "Done; the platform sent no body.", may_change=True)
+    return found

@@ -4,14 +4,14 @@ import re
 from typing import Any, Final
 
 from libs.common.contracts.catalogue import parameter_pattern
+from libs.common.contracts.versions import API_VERSIONS
 from services.edge.domain.catalogue import ACCOUNT_PARAMETER, MODEL_PARAMETER, Route
 from services.edge.domain.idempotency import KEY_HEADER, KEY_LENGTH_MAX
 from services.edge.domain.own_route import OwnRoute
 from services.edge.domain.queries import QueryRule, Values
-from services.edge.domain.versions import VERSIONS
 from services.edge.entry.openapi.answers import is_open
 from services.edge.entry.openapi.words import PARAMETERS
-from services.edge.entry.surface import Schema
+from services.edge.entry.surface import Schema, Surface
 from services.edge.entry.versions import VERSION_HEADERS
 
 _NAMES: Final = re.compile(r"\{([a-z_]+)\}")
@@ -33,14 +33,19 @@ def parameters_of(route: Route) -> list[dict[str, Any]]:
     return found
 
 
-def shared_parameters() -> dict[str, dict[str, Any]]:
+def shared_parameters(surface: Surface) -> dict[str, dict[str, Any]]:
     """The headers that many routes take."""
+    name = surface.version_headers[0]
+    (alias,) = (each for each in VERSION_HEADERS if each != name)
+    is_required = any(route.requires_version for route in surface.routes())
+    none = "" if is_required else "; none = the one pinned on the key"
     return {
         "Version": {
-            "name": VERSION_HEADERS[0],
+            "name": name,
             "in": "header",
-            "description": f"The version to answer in; none = the one pinned on the key. {VERSION_HEADERS[1]} means the same.",
-            "schema": {"enum": list(VERSIONS)},
+            "required": is_required,
+            "description": f"The version to answer in{none}. {alias} means the same.",
+            "schema": {"enum": list(API_VERSIONS)},
         },
         "IdempotencyKey": {
             "name": KEY_HEADER,

@@ -12,7 +12,7 @@ from services.edge.domain.own import own_routes
 from services.edge.domain.ports import Reserved
 from services.edge.domain.refusal import Refusal
 from services.edge.domain.upstream import Upstream
-from services.edge.entry.surface import DOCUMENT_ROUTE, Schema
+from services.edge.entry.surface import Schema, open_routes
 from services.edge.entry.surfaces.envelope import META_SCHEMA, wrapped, wrapped_schema
 
 BODY_BYTES_MAX: Final = 1_048_576
@@ -25,6 +25,8 @@ class Gateway:
     prefix = "/api"
     key_headers = ("X-API-Key",)
     takes_bearer = True
+    version_headers = ("X-API-Version",)
+    wraps = True
     body_bytes_max = BODY_BYTES_MAX
     title = "The canonical dialect: models by UUID"
     about = (
@@ -41,8 +43,7 @@ class Gateway:
             name="messages_delete_by_id",  # Seed A's product names no fan; where the platform needs one it is a 404
         )
         return (
-            Route(name="health", method="GET", path=f"{self.prefix}/health", permission=None),
-            Route(name=DOCUMENT_ROUTE, method="GET", path=f"{self.prefix}/openapi.json", permission=None),
+            *open_routes(self.prefix),
             *(proxied(call, f"{self.prefix}/models/{{model_id}}{call.path}") for call in calls.values()),
             delete_by_message,
             *(msgspec.structs.replace(route, path=self.prefix + route.path) for route in own_routes()),

@@ -14,7 +14,7 @@ from services.edge.domain.catalogue import ACCOUNT_PARAMETER, Route, proxied
 from services.edge.domain.ports import Reserved
 from services.edge.domain.refusal import Refusal
 from services.edge.domain.upstream import Upstream
-from services.edge.entry.surface import DOCUMENT_ROUTE, Schema
+from services.edge.entry.surface import Schema, open_routes
 from services.edge.entry.surfaces.envelope import META_SCHEMA, wrapped, wrapped_schema
 
 BODY_BYTES_MAX: Final = 1_048_576
@@ -27,6 +27,8 @@ class Metric:
     prefix = "/v1"
     key_headers = ("X-API-Key",)
     takes_bearer = True
+    version_headers = ("X-API-Version",)
+    wraps = True
     body_bytes_max = BODY_BYTES_MAX
     title = "The dialect of clients that know accounts"
     about = (
@@ -39,8 +41,7 @@ class Metric:
         calls = catalogue().values()
         below = f"{self.prefix}/{{{ACCOUNT_PARAMETER}}}"
         return (
-            Route(name="health", method="GET", path=f"{self.prefix}/health", permission=None),
-            Route(name=DOCUMENT_ROUTE, method="GET", path=f"{self.prefix}/openapi.json", permission=None),
+            *open_routes(self.prefix),
             *(proxied(call, below + call.path) for call in calls),
             *(
                 proxied(call, below + call.metric_alias, name=f"{call.name}_alias")

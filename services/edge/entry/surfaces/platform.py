@@ -11,7 +11,7 @@ from services.edge.domain.own import platform_routes
 from services.edge.domain.ports import Reserved
 from services.edge.domain.refusal import CODES, Refusal
 from services.edge.domain.upstream import Upstream
-from services.edge.entry.surface import DOCUMENT_ROUTE, Schema
+from services.edge.entry.surface import Schema, open_routes
 
 BODY_BYTES_MAX: Final = 5_242_880  # 10,000 URLs of 2,048 characters do not fit: the smaller limit binds first
 _OWN_WORDS: Final = {"INSUFFICIENT_CREDITS": "Insufficient credits"}
@@ -24,6 +24,8 @@ class Platform:
     prefix = "/api/platforms"
     key_headers = ("X-API-Key",)
     takes_bearer = False
+    version_headers = ("X-API-Version",)
+    wraps = False
     body_bytes_max = BODY_BYTES_MAX
     title = "The dialect of takedown platforms"
     about = (
@@ -35,8 +37,7 @@ class Platform:
 
     def routes(self) -> tuple[Route, ...]:
         return (
-            Route(name="health", method="GET", path=f"{self.prefix}/health", permission=None),
-            Route(name=DOCUMENT_ROUTE, method="GET", path=f"{self.prefix}/openapi.json", permission=None),
+            *open_routes(self.prefix),
             *(
                 msgspec.structs.replace(route, path=self.prefix + route.path, shows_balance=False)
                 for route in platform_routes()

@@ -8,7 +8,7 @@ async def test_R164_with_an_overlap_both_work(stack: Stack, organization: Organi
     async with GatewayClient(stack.url, organization.key) as client:
         old = (await client.call("POST", "/api/keys", body=b'{"label":"x","role":"messaging"}')).json["data"]
         path = f"/api/keys/{old['key']['key_id']}/rotate"
-        answer = await client.call("POST", path, body=b'{"overlap_hours":24}')
+        answer = await client.call("POST", path, body=b'{"overlap_seconds":86400}')
         ending = (await client.call("GET", f"/api/keys/{old['key']['key_id']}")).json["data"]
     new = answer.json["data"]
     assert answer.status == 201

@@ -24,12 +24,15 @@ from services.auth.domain.key import KeyHolder
 from services.auth.entry.consumers import consumers
 from services.auth.usecases.issue_key import KeyOrder
 from tests.support.auth import RING, StandingClock, an_organization, digests_of
+from tests.support.auth_calls import MemoryCallRecords
 from tests.support.auth_memory import MemoryAccounts
 from tests.unit.services.auth.usecases.test_project_subscription import told
 
 
 def the_consumers(accounts: MemoryAccounts) -> list[Consumer]:
-    return consumers(use_cases(accounts, accounts, RING, StandingClock()), accounts, StandingClock())
+    records = MemoryCallRecords()
+    do = use_cases(accounts, accounts, records, RING, StandingClock())
+    return consumers(do, accounts, records, StandingClock())
 
 
 def a_context(type_: str) -> Context:
@@ -65,7 +68,7 @@ async def resolve(accounts: MemoryAccounts, text: str) -> Principal:
 async def test_a_caller_is_resolved_over_the_bus_and_a_stranger_is_refused() -> None:
     accounts = MemoryAccounts()
     organization = await an_organization(accounts)
-    do = use_cases(accounts, accounts, RING, StandingClock())
+    do = use_cases(accounts, accounts, MemoryCallRecords(), RING, StandingClock())
     issued = await do.issue_key(KeyOrder(org_id=organization.org_id, role="owner", label="x"))
 
     assert (await resolve(accounts, issued.text)).key_id == issued.key_id

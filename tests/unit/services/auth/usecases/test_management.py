@@ -13,6 +13,7 @@ from services.auth.domain.key import KeyState
 from services.auth.domain.role import ROLES_MAX
 from services.auth.usecases.issue_key import IssuedKey, KeyOrder
 from tests.support.auth import NOW, RING, StandingClock, an_organization
+from tests.support.auth_calls import MemoryCallRecords
 from tests.support.auth_memory import MemoryAccounts
 
 
@@ -21,7 +22,7 @@ class World:
 
     def __init__(self) -> None:
         self.accounts, self.clock = MemoryAccounts(), StandingClock()
-        self.do = use_cases(self.accounts, self.accounts, RING, self.clock)
+        self.do = use_cases(self.accounts, self.accounts, MemoryCallRecords(), RING, self.clock)
         self.org_id = uuid.UUID(int=0)
 
     async def begin(self) -> "World":

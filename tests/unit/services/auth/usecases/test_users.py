@@ -15,6 +15,7 @@ from services.auth.domain.user import INVITATION_LIFE, ListedUser
 from services.auth.usecases import invite_user
 from services.auth.usecases.issue_key import KeyOrder
 from tests.support.auth import RING, StandingClock, a_key, an_organization
+from tests.support.auth_calls import MemoryCallRecords
 from tests.support.auth_memory import MemoryAccounts
 
 
@@ -23,7 +24,7 @@ class World:
 
     def __init__(self) -> None:
         self.accounts, self.clock = MemoryAccounts(), StandingClock()
-        self.do = use_cases(self.accounts, self.accounts, RING, self.clock)
+        self.do = use_cases(self.accounts, self.accounts, MemoryCallRecords(), RING, self.clock)
         self.org_id = self.owner_id = uuid.UUID(int=0)
 
     async def begin(self) -> "World":

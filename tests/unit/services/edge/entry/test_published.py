@@ -7,6 +7,7 @@ from aiohttp.test_utils import make_mocked_request
 from libs.common.http.server import Answer
 from libs.common.ids import uuid7
 from services.edge.domain.refusal import Refusal
+from services.edge.domain.versions import Versions
 from services.edge.entry.docs import DocsPages
 from services.edge.entry.front import Front
 from services.edge.entry.published import Published
@@ -51,7 +52,7 @@ class Pages:
 
 
 async def test_the_front_gives_each_path_to_whom_it_belongs() -> None:
-    docs = DocsPages(SURFACES)
+    docs = DocsPages(SURFACES, Versions.with_dates(""))
     front = Front(Pages("edge"), links=[Pages("/connect/"), Pages("/join/")], docs=docs)
     owners = {"/connect/x": "/connect/", "/join/x": "/join/", "/api/keys": "edge", "/docsx": "edge", "/docs/": "edge"}
     for path, owner in owners.items():
@@ -63,7 +64,7 @@ async def test_the_front_gives_each_path_to_whom_it_belongs() -> None:
 
 
 async def test_a_page_is_only_read() -> None:
-    answer = await DocsPages(SURFACES)(make_mocked_request("DELETE", "/docs"))
+    answer = await DocsPages(SURFACES, Versions.with_dates(""))(make_mocked_request("DELETE", "/docs"))
     assert isinstance(answer, Answer)
     assert (answer.status, answer.headers["Allow"]) == (405, "GET, HEAD")
     assert answer.body == SURFACES[0].failure(Refusal("METHOD_NOT_ALLOWED"))
