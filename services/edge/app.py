@@ -13,6 +13,7 @@ from libs.common.peppers import PepperRing
 from libs.common.process import Process
 from libs.common.redis.client import Redis, RedisAway
 from libs.common.settings import SettingsError, load
+from services.edge.domain.catalogue import route_limits
 from services.edge.domain.versions import Versions
 from services.edge.entry.broadcasts import BINDINGS, Broadcasts
 from services.edge.entry.connect_page import ConnectPage
@@ -63,10 +64,10 @@ async def build(process: Process) -> None:
         ring = PepperRing.parse(settings.key_peppers.reveal())
         proxies = TrustedProxies.parse(settings.trusted_proxies)
         versions = Versions.with_dates(settings.api_version_dates)
+        limits = route_limits(settings.route_limits)
     except ValueError as exc:
-        raise SettingsError(
-            f"FANGATE_KEY_PEPPERS, FANGATE_TRUSTED_PROXIES or FANGATE_API_VERSION_DATES: {exc}"
-        ) from None
+        names = "KEY_PEPPERS, TRUSTED_PROXIES, API_VERSION_DATES or ROUTE_LIMITS"
+        raise SettingsError(f"FANGATE_{names}: {exc}") from None
     clock = SystemClock()
     fence_ms = int(settings.request_fence_seconds * 1_000)
 
@@ -134,6 +135,7 @@ async def build(process: Process) -> None:
         calls=calls,
         export_call=ExportCall(admit=admit, services=services, clock=clock),
         proxies=proxies,
+        limits=limits,
         require_https=settings.refuses_plain_http,
         base_url=settings.base_url,
     )

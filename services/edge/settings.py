@@ -18,6 +18,7 @@ class EdgeSettings(CommonSettings, frozen=True, kw_only=True):
     host: str = "127.0.0.1"
     port: int = 8080
     base_url: str = ""  # the gateway's public address, for links in answers; empty: as the caller reached it
+    route_limits: str = ""  # calls a minute of each key on single routes: `messages_send=30,mass_messages_send=5`
     api_version_dates: str = ""  # when versions are deprecated and end: `2025-06-26=2027-01-15/2027-07-15`
     bus_reply: str = "direct"
     edge_processes: int = 1  # more than one on this host share the port

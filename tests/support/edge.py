@@ -26,7 +26,7 @@ from libs.common.peppers import PepperRing
 from libs.common.redis import keys
 from libs.common.redis.client import Redis
 from libs.common.redis.scripts import load_script
-from services.edge.domain.catalogue import Route
+from services.edge.domain.catalogue import Route, route_limits
 from services.edge.domain.own import own_routes
 from services.edge.domain.ports import Credential, CreditsInUse, KeptAnswers, Sessions
 from services.edge.domain.refusal import Refusal
@@ -329,6 +329,7 @@ async def running_edge(
     fence_ms: int = 40_000,
     replicas: int = 1,
     versions: Versions | None = None,
+    limits: str = "",
     version_clock: Clock | None = None,
 ) -> AsyncIterator[RunningEdge]:
     """An edge as `services/edge/app.py` wires it, but for the bus. Two may share directory, billing and sessions."""
@@ -368,6 +369,7 @@ async def running_edge(
         export_call=ExportCall(admit=admit, services=services, clock=clock),
         calls=calls,
         proxies=TrustedProxies.parse(proxies),
+        limits=route_limits(limits),
         require_https=require_https,
     )
     await asyncio.gather(*(redis.ping() for _ in range(8)), return_exceptions=True)

@@ -3,11 +3,12 @@
 The 60 calls themselves (names, prices, permissions, retry classes) are in `libs/common/contracts/catalogue.tsv`.
 """
 
+from collections.abc import Mapping
 from typing import Final
 
 import msgspec
 
-from libs.common.contracts.catalogue import CatalogueRoute, RetryClass
+from libs.common.contracts.catalogue import CatalogueRoute, RetryClass, catalogue
 from services.edge.domain.queries import QUERIES, Rules, check_rules
 
 WITH_BODY: Final = frozenset({"POST", "PUT", "PATCH"})
@@ -28,6 +29,7 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
     retry: RetryClass = RetryClass.READ
     query: Rules = {}
     rate_class: str = ""  # a window of its own for keys, by class
+    key_per_minute: int | None = None  # of that window; None = the key's own limit
     model_is_keys: bool = False  # the path names no model: it is the one that the key is bound to
     requires_version: bool = False  # a request without a version is refused
     shows_secret: bool = False  # the answer holds what is shown once, to the caller who asked
@@ -74,6 +76,27 @@ def proxied(call: CatalogueRoute, path: str, *, name: str = "") -> Route:
         retry=call.retry,
         query=QUERIES.get(call.name, {}),
     )
+
+
+def with_limits(routes: tuple[Route, ...], limits: Mapping[str, int]) -> tuple[Route, ...]:
+    """`routes`, those that `limits` names with a window of their own for each key: calls a minute by the call's name."""
+    return tuple(
+        msgspec.structs.replace(route, rate_class=name, key_per_minute=limits[name])
+        if (name := route.call or route.name) in limits
+        else route
+        for route in routes
+    )
+
+
+def route_limits(text: str) -> dict[str, int]:
+    """The operator's limits: `messages_send=30,mass_messages_send=5`, by the names of calls to a platform. Raises ValueError."""
+    limits: dict[str, int] = {}
+    for entry in filter(None, (part.strip() for part in text.split(","))):
+        name, _, limit = entry.partition("=")
+        if name not in catalogue() or name in limits or not (limit.isascii() and limit.isdigit() and int(limit)):
+            raise ValueError(f"{entry}: `call=calls a minute` of a known call is expected, once")
+        limits[name] = int(limit)
+    return limits
 
 
 def checked(routes: tuple[Route, ...]) -> tuple[Route, ...]:

@@ -2,6 +2,8 @@
 
 from typing import Final
 
+import msgspec
+
 from libs.common.contracts.auth import PERSONAL_KEYS, Principal
 from libs.common.contracts.catalogue import catalogue
 from services.edge.domain.address import is_allowed
@@ -14,6 +16,15 @@ SCOPED_KINDS: Final = frozenset({"personal", "oauth_access"})  # keys whose righ
 def is_expired(caller: Principal, now_ms: int) -> bool:
     """A cached principal outlives neither its key's expiry nor, by that, its right to a 401."""
     return caller.expires_at_ms is not None and caller.expires_at_ms <= now_ms
+
+
+def limited(caller: Principal, route: Route) -> Principal:
+    """`caller` with the window that its key has on `route`: the route's own limit, if it is the stricter one."""
+    if route.key_per_minute is None:
+        return caller
+    limits = caller.limits
+    stricter = min(limits.key_per_minute or route.key_per_minute, route.key_per_minute)
+    return msgspec.structs.replace(caller, limits=msgspec.structs.replace(limits, key_per_minute=stricter))
 
 
 def refusal_of(caller: Principal, route: Route, address: str) -> Refusal | None:

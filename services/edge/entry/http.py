@@ -28,7 +28,7 @@ from libs.common.telemetry.log import logger
 from libs.common.telemetry.metrics import UNHANDLED_ERRORS
 from libs.common.telemetry.trace import accept_traceparent, current_traceparent
 from services.edge.domain import changes
-from services.edge.domain.catalogue import Route, checked
+from services.edge.domain.catalogue import Route, checked, with_limits
 from services.edge.domain.idempotency import KEY_HEADER, Asking, Kept, asking_of, key_of
 from services.edge.domain.own_route import Asked, Export, OwnRoute
 from services.edge.domain.ports import CallLog
@@ -53,6 +53,7 @@ from services.edge.usecases.own_call import OwnCall
 from services.edge.usecases.proxy_call import Call, ProxyCall, Request
 from services.edge.usecases.replay_answer import ReplayAnswer
 
+NO_LIMITS: Final[Mapping[str, int]] = {}
 _HEALTHY: Final = b'{"status":"ok"}'
 _unhandled = UNHANDLED_ERRORS.labels("edge")
 _log = logger(__name__)
@@ -73,6 +74,7 @@ class Edge:
         versions: RequestedVersions,
         calls: CallLog,
         proxies: TrustedProxies,
+        limits: Mapping[str, int] = NO_LIMITS,
         require_https: bool,
         base_url: str = "",
     ) -> None:
@@ -82,7 +84,7 @@ class Edge:
         self._surface_of_route: dict[int, Surface] = {}
         routes: list[Route] = []
         for surface in surfaces:
-            for route in checked(surface.routes()):
+            for route in with_limits(checked(surface.routes()), limits):
                 routes.append(route)
                 self._surface_of_route[id(route)] = surface
         self.routes = tuple(routes)

@@ -23,6 +23,7 @@ from libs.common.redis.scripts import load_script
 from libs.common.telemetry.metrics import Counter, Gauge
 from services.edge.domain.catalogue import Route
 from services.edge.domain.ports import AdmissionAway, CreditsInUse, PrincipalCold, PrincipalStale, Reserved
+from services.edge.domain.principal import limited
 from services.edge.domain.refusal import Refusal, rate_limited
 from services.edge.domain.windows import Counters, Limits, Window, Windows
 from services.edge.store.refills import LOCK_MS, Refills
@@ -84,11 +85,13 @@ class RedisAdmission:
         self._holder = f"{id(self):x}-{clock.now_ms():x}"  # with a running number: the refill token
         # Of organizations that are short of credits just now; gone with the last call that stands in it.
         self._lines: WeakValueDictionary[UUID, asyncio.Semaphore] = WeakValueDictionary()
-        self._shields: OrderedDict[UUID, tuple[int, Windows, Window]] = OrderedDict()  # org or key -> until (stopwatch)
+        # Organization, or key and class of routes -> until (stopwatch).
+        self._shields: OrderedDict[tuple[UUID, str], tuple[int, Windows, Window]] = OrderedDict()
 
     async def reserve(self, caller: Principal, route: Route, *, cost: int, is_counted: bool = True) -> Reserved:
+        caller = limited(caller, route)
         if is_counted:
-            self._check_shield(caller)
+            self._check_shield(caller, route)
         tried = await self._try(caller, route, cost, is_counted=is_counted)
         if isinstance(tried, Reserved):
             return tried
@@ -136,7 +139,7 @@ class RedisAdmission:
             _PASSED.inc()
             return _reserved(caller, cost, answer)
         if code != Code.NEED_LEASE:
-            raise self._refusal(caller, cost, answer)
+            raise self._refusal(caller, route, cost, answer)
         return _NeedLease(token if won else "", epoch, answer)
 
     def _no_lease_in_time(self, caller: Principal, need: "_NeedLease") -> Refusal:
@@ -235,7 +238,7 @@ class RedisAdmission:
         except Refusal as refusal:
             raise _with_windows(refusal, _windows(caller, need.answer)) from None
 
-    def _refusal(self, caller: Principal, cost: int, answer: list[Any]) -> Exception:
+    def _refusal(self, caller: Principal, route: Route, cost: int, answer: list[Any]) -> Exception:
         """What a code other than OK and NEED_LEASE means."""
         match answer[0]:
             case Code.COLD:
@@ -243,7 +246,7 @@ class RedisAdmission:
             case Code.STALE:
                 return PrincipalStale(answer[1])
             case Code.MINUTE | Code.DAY | Code.KEY:
-                return self._window_refusal(caller, answer)
+                return self._window_refusal(caller, route, answer)
             case Code.NO_CREDITS:
                 refusal = Refusal("INSUFFICIENT_CREDITS", required=cost, balance=answer[8])
             case Code.IN_USE:
@@ -252,24 +255,24 @@ class RedisAdmission:
                 raise AssertionError(f"the script answered {code}")
         return _with_windows(refusal, _windows(caller, answer))
 
-    def _window_refusal(self, caller: Principal, answer: list[Any]) -> Refusal:
+    def _window_refusal(self, caller: Principal, route: Route, answer: list[Any]) -> Refusal:
         windows = _windows(caller, answer)
         refusing = windows.refusing()
         if refusing is None:
             raise AssertionError(f"the script refused what the counters allow: {answer!r}")
         _REFUSED[refusing.name].inc()
         shield_ms = min(refusing.wait_ms, SHIELD_MS_MAX)
-        whom = caller.key_id if refusing.name == "key" else caller.org_id
+        whom = (caller.key_id, route.rate_class) if refusing.name == "key" else (caller.org_id, "")
         self._shields[whom] = (self._clock.stopwatch_ms() + shield_ms, windows, refusing)
         self._shields.move_to_end(whom)
         if len(self._shields) > SHIELDS_MAX:
             self._shields.popitem(last=False)
         return rate_limited(windows, refusing)
 
-    def _check_shield(self, caller: Principal) -> None:
+    def _check_shield(self, caller: Principal, route: Route) -> None:
         if not self._shields:
             return
-        for whom in (caller.org_id, caller.key_id):
+        for whom in ((caller.org_id, ""), (caller.key_id, route.rate_class)):
             shield = self._shields.get(whom)
             if shield is None:
                 continue

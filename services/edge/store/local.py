@@ -15,6 +15,7 @@ from libs.common.contracts.auth import Principal
 from libs.common.ids import uuid7
 from services.edge.domain.catalogue import Route
 from services.edge.domain.ports import CreditsInUse, Leases, Reserved
+from services.edge.domain.principal import limited
 from services.edge.domain.refusal import Refusal, rate_limited
 from services.edge.domain.windows import DAY_MS, MINUTE_MS, Counters, Limits, Windows
 
@@ -63,6 +64,7 @@ class LocalAdmission:
         self._opening: dict[UUID, asyncio.Task[None]] = {}
 
     async def reserve(self, caller: Principal, route: Route, *, cost: int, is_counted: bool = True) -> Reserved:
+        caller = limited(caller, route)
         if is_counted:
             self._check_windows(caller, route)
         if cost == 0:

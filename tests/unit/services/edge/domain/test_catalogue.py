@@ -3,7 +3,7 @@
 import pytest
 
 from libs.common.contracts.catalogue import catalogue
-from services.edge.domain.catalogue import checked
+from services.edge.domain.catalogue import checked, route_limits, with_limits
 from services.edge.entry.surfaces.gateway import Gateway
 from services.edge.entry.surfaces.metric import Metric
 from tests.support.edge import a_route
@@ -52,3 +52,18 @@ def test_start_up_refuses(changes: dict[str, object], reason: str) -> None:
 def test_start_up_refuses_a_name_twice() -> None:
     with pytest.raises(ValueError, match="two routes"):
         checked((a_route(), a_route(path="/elsewhere")))
+
+
+def test_R153_the_operator_limits_single_routes() -> None:
+    limits = route_limits(" messages_send=30, mass_messages_send=5 ")
+    assert limits == {"messages_send": 30, "mass_messages_send": 5}
+    by_name = {route.name: route for route in with_limits(Metric().routes(), limits)}
+    assert (by_name["messages_send"].rate_class, by_name["messages_send"].key_per_minute) == ("messages_send", 30)
+    assert (by_name["chats_list"].rate_class, by_name["chats_list"].key_per_minute) == ("", None)
+
+
+@pytest.mark.parametrize("text", ["nothing=5", "messages_send", "messages_send=0", "messages_send=x", "messages_send=-1",
+                                  "messages_send=1,messages_send=2"])  # fmt: skip
+def test_limits_that_mean_nothing_are_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="known call"):
+        route_limits(text)
