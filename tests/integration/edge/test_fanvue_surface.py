@@ -164,7 +164,7 @@ async def test_R141_R157_a_429_says_when_to_come_back_and_is_not_earlier_than_th
     assert refused.json == {"error": "Rate limit exceeded"}
 
 
-async def test_R153_a_route_with_a_limit_of_its_own_has_its_own_window(redis_url: str) -> None:
+async def test_R153_R170_a_route_with_a_limit_of_its_own_has_its_own_window(redis_url: str) -> None:
     async with a_caller(redis_url, limits="messages_send=2") as caller:
         key, _, _ = caller.edge.organization(100, is_bound=True)
         sent = [await caller.ask(key, "/chats/1/message", "POST", json={"text": "hi"}) for _ in range(6)]
