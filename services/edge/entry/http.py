@@ -139,12 +139,12 @@ class Edge:
 
     def _count(self, call: Call, surface: Surface, exchange: "_Exchange", status: int) -> None:
         caller = call.caller
-        self._calls.saw(caller.org_id, caller.key_id, surface=surface.name, version=exchange.version)
+        self._calls.saw(caller.org_id, caller.key_id, surface=surface.name, version=exchange.asked)
         if caller.kind in SCOPED_KINDS:
             self._calls.saw_users(
                 KeyCall(
                     call_id=exchange.id, org_id=caller.org_id, key_id=caller.key_id, at_ms=id_ms(exchange.id),
-                    method=call.route.method, path=call.route.path, version=exchange.version, status=status,
+                    method=call.route.method, path=call.route.path, version=exchange.asked, status=status,
                 )
             )  # fmt: skip
 
@@ -178,7 +178,7 @@ class Edge:
         credential, caller = await self._authenticate(key, address)
         current_traceparent.set(accept_traceparent(headers.get("traceparent")))
         spoken = self._versions(headers, surface, route, caller.api_version)
-        exchange.version, exchange.spoken = spoken.version, spoken.headers
+        exchange.version, exchange.asked, exchange.spoken = spoken.version, spoken.asked, spoken.headers
         too_large = declared_too_large(request, surface.body_bytes_max)
         exchange.call = call = Call(
             exchange.id,
@@ -294,7 +294,7 @@ def _whole(data: Any) -> bytes:
 class _Exchange:
     """One request on its way to an answer: what is known of it so far, also if it ends half-way."""
 
-    __slots__ = ("body", "call", "id", "path_params", "request", "route", "spoken", "surface", "version")
+    __slots__ = ("asked", "body", "call", "id", "path_params", "request", "route", "spoken", "surface", "version")
 
     def __init__(self, request: web.BaseRequest, request_id: UUID) -> None:
         self.request = request
@@ -304,6 +304,7 @@ class _Exchange:
         self.call: Call | None = None
         self.path_params: dict[str, str] = {}
         self.version = ""
+        self.asked = ""  # the version it named or was pinned to, also if that has ended
         self.spoken: Mapping[str, str] = answers.NOTHING  # what answers say of the version
         self.body: bytes | None = None
 

@@ -25,10 +25,11 @@ REQUESTS = Counter(
 
 class Spoken(msgspec.Struct, frozen=True):
     """The version to answer in, and the headers that say so; empty with a `refusal`, which is not raised: it is counted like
-    any call. A 410 has headers too.
+    any call. A 410 has headers too, and `asked` still tells which version it was.
     """
 
     version: str
+    asked: str
     headers: Mapping[str, str]
     refusal: Refusal | None = None
 
@@ -42,7 +43,7 @@ class RequestedVersions:
     def __init__(self, versions: Versions, clock: Clock) -> None:
         self._versions = versions
         self._clock = clock
-        self._headers: dict[tuple[str, str, Stage], Mapping[str, str]] = {}
+        self._headers: dict[tuple[str, str, Stage, str], Mapping[str, str]] = {}
         self._counts: dict[tuple[str, str], Counter] = {}
 
     def __call__(
@@ -68,44 +69,47 @@ class RequestedVersions:
         return self._spoken(surface, version)
 
     def _spoken(self, surface: Surface, version: Version) -> Spoken:
-        stage = version.stage(self._clock.now())
+        now = self._clock.now()
+        stage = version.stage(now)
         self._count(surface, version.date)
-        headers = self._headers.get((surface.name, version.date, stage))
+        following = "" if stage is Stage.ACTIVE else self._versions.after(version, now)
+        headers = self._headers.get((surface.name, version.date, stage, following))
         if headers is None:
-            headers = self._headers[surface.name, version.date, stage] = self._said(surface, version, stage)
+            headers = _said(surface, version, stage, following)
+            self._headers[surface.name, version.date, stage, following] = headers
         if stage is not Stage.SUNSET:
-            return Spoken(version.date, headers)
+            return Spoken(version.date, version.date, headers)
         assert version.sunset_at is not None
-        following = headers[NEXT_HEADERS[0]]
         text = f"API version no longer supported: {version.date} ended on {version.sunset_at.date()}, use {following}"
-        return Spoken("", headers, Refusal("VERSION_SUNSET", text, next_version=following))
-
-    def _said(self, surface: Surface, version: Version, stage: Stage) -> Mapping[str, str]:
-        if stage is Stage.ACTIVE:
-            return dict.fromkeys(surface.version_headers, version.date)
-        following = self._versions.after(version, self._clock.now())
-        page = f"<{PAGE}#v{version.date}>"
-        links = [
-            f'{page}; rel="deprecation"; type="text/html"',
-            f'<{surface.prefix}/openapi.json?version={following}>; rel="successor-version"',
-        ]
-        said = dict.fromkeys(NEXT_HEADERS, following)
-        if version.sunset_at is not None:
-            said["Sunset"] = format_datetime(version.sunset_at, usegmt=True)  # RFC 8594
-            links.insert(1, f'{page}; rel="sunset"; type="text/html"')
-        said["Link"] = ", ".join(links)
-        if stage is Stage.DEPRECATED:
-            assert version.deprecated_at is not None
-            said["Deprecation"] = f"@{int(version.deprecated_at.timestamp())}"  # RFC 9745
-            said |= dict.fromkeys(surface.version_headers, version.date)
-        return said
+        return Spoken("", version.date, headers, Refusal("VERSION_SUNSET", text, next_version=following))
 
     def _refused(self, surface: Surface, refusal: Refusal) -> Spoken:
         self._count(surface, "none")
-        return Spoken("", _NONE, refusal)
+        return Spoken("", "", _NONE, refusal)
 
     def _count(self, surface: Surface, version: str) -> None:
         count = self._counts.get((surface.name, version))
         if count is None:
             count = self._counts[surface.name, version] = REQUESTS.labels(surface.name, version)
         count.inc()
+
+
+def _said(surface: Surface, version: Version, stage: Stage, following: str) -> Mapping[str, str]:
+    """What answers say of `version`; of an ended one, too, where to go."""
+    if stage is Stage.ACTIVE:
+        return dict.fromkeys(surface.version_headers, version.date)
+    page = f"<{PAGE}#v{version.date}>"
+    links = [
+        f'{page}; rel="deprecation"; type="text/html"',
+        f'<{surface.prefix}/openapi.json?version={following}>; rel="successor-version"',
+    ]
+    said = dict.fromkeys(NEXT_HEADERS, following)
+    if version.sunset_at is not None:
+        said["Sunset"] = format_datetime(version.sunset_at, usegmt=True)  # RFC 8594
+        links.insert(1, f'{page}; rel="sunset"; type="text/html"')
+    said["Link"] = ", ".join(links)
+    if stage is Stage.DEPRECATED:
+        assert version.deprecated_at is not None
+        said["Deprecation"] = f"@{int(version.deprecated_at.timestamp())}"  # RFC 9745
+        said |= dict.fromkeys(surface.version_headers, version.date)
+    return said

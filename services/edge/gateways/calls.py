@@ -12,6 +12,7 @@ from libs.common.clock import Clock
 from libs.common.contracts.edge import CALLS_COUNTED_MAX, CallsCounted, KeyCall, KeyCalls
 from libs.common.contracts.wire import Outgoing, Publisher, encode
 from libs.common.errors import Refused, Unconfirmed
+from libs.common.telemetry.log import logger
 from libs.common.telemetry.metrics import Counter
 
 TELL_SECONDS: Final = 2.0
@@ -22,6 +23,7 @@ DAY_MS: Final = 86_400_000
 
 LOST = Counter("fangate_calls_lost_total", "Calls that were counted and could not be told")
 
+_log = logger(__name__)
 _Name = tuple[UUID, UUID, str, str, int]  # organization, key, surface, version, day
 
 
@@ -57,7 +59,10 @@ class CallCounts:
         """Tell what was seen, for ever."""
         while True:
             await asyncio.sleep(TELL_SECONDS)
-            await self.flush()
+            try:
+                await self.flush()
+            except Exception as exc:  # figures for people must not end an edge
+                _log.error("calls could not be told", exc_info=exc)
 
     async def flush(self) -> None:
         """Tell all that was seen so far, unless the bus is away: then it waits for the next time. Raises nothing."""

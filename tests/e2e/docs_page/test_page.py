@@ -14,7 +14,7 @@ from tests.support.stack import Stack
 
 POLICY = "default-src 'none'; style-src 'self'; form-action 'none'; frame-ancestors 'none'; base-uri 'none'"
 COMMITTED = Path(__file__).resolve().parents[3] / "docs/openapi"
-PAGES = ["/docs", *(f"/docs/{surface.name}" for surface in SURFACES)]
+PAGES = ["/docs", "/docs/versions", *(f"/docs/{surface.name}" for surface in SURFACES)]
 
 in_a_browser = pytest.mark.skipif(browser.PROGRAM is None, reason="needs Chromium: apt-get install chromium")
 

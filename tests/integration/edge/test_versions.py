@@ -7,9 +7,11 @@ from email.utils import parsedate_to_datetime
 from typing import Any
 
 import aiohttp
+import msgspec
 import pytest
 
 from libs.common.contracts import auth
+from libs.common.contracts.edge import CallsCounted
 from libs.common.contracts.versions import API_VERSIONS, NEWEST
 from libs.common.ids import uuid7
 from services.edge.domain.versions import Versions
@@ -93,6 +95,16 @@ async def test_R127_a_410_names_the_next_version_in_its_body(redis_url: str) -> 
             "message": f"API version no longer supported: {OLD} ended on 2027-07-15, use {NEWEST}",
             "nextVersion": NEWEST,
         }
+
+
+async def test_R169_who_still_calls_in_a_version_that_has_ended_is_seen(redis_url: str) -> None:
+    async with a_client(redis_url, SUNSET) as client:
+        await client.ask("/fanvue/chats")
+        await client.ask("/fanvue/chats", "2020-01-01")
+        await client.edge.calls.flush()
+        (message,) = (one for one in client.edge.broker.messages if one.type == "edge.calls.counted.v1")
+        told = msgspec.json.decode(message.body, type=CallsCounted)
+    assert sorted((each.version, each.calls) for each in told.counts) == [("", 1), (OLD, 1)]
 
 
 async def test_a_pinned_version_that_has_ended_ends_for_those_who_send_none(redis_url: str) -> None:
