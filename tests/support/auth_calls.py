@@ -1,15 +1,14 @@
 """The port `CallRecords` in memory."""
 
 import uuid
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 
 from libs.common.contracts.edge import CallsCounted, KeyCall
 from libs.common.contracts.personal_keys import CallSeen
-from services.auth.domain.call import VersionCalls
 
 
 class MemoryCallRecords:
-    """Single calls only; who called in which version is told by SQL alone."""
+    """Single calls only: the sums by version are the operator's, and no port."""
 
     def __init__(self) -> None:
         self.calls: list[KeyCall] = []
@@ -41,6 +40,3 @@ class MemoryCallRecords:
         old = [each for each in self.calls if each.at_ms < before.timestamp() * 1_000]
         self.calls = [each for each in self.calls if each not in old]
         return len(old)
-
-    async def by_version(self, since: date, version: str | None) -> list[VersionCalls]:
-        raise NotImplementedError

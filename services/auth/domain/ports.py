@@ -3,7 +3,7 @@
 import uuid
 from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
-from datetime import date, datetime
+from datetime import datetime
 from typing import Protocol
 
 from libs.common.contracts.auth import Actor, AuditEntry
@@ -11,7 +11,6 @@ from libs.common.contracts.edge import CallsCounted
 from libs.common.contracts.envelope import Message
 from libs.common.contracts.personal_keys import CallSeen
 from services.auth.domain.audit import Deed
-from services.auth.domain.call import VersionCalls
 from services.auth.domain.key import Key, KeyHolder, ListedKey
 from services.auth.domain.organization import Organization, OrganizationState, Subscription, User
 from services.auth.domain.role import Role
@@ -227,8 +226,4 @@ class CallRecords(Protocol):
 
     async def forget(self, before: datetime) -> int:
         """Drop a portion of the single calls from before a date; how many."""
-        ...
-
-    async def by_version(self, since: date, version: str | None) -> list[VersionCalls]:
-        """Who called in which version (or in this one) since a day. For the operator only."""
         ...

@@ -12,7 +12,7 @@ from services.auth.store.postgres import CONSUMER, QUERIES
 
 
 class PostgresCallRecords:
-    """The port `CallRecords`."""
+    """The port `CallRecords`, and what the operator asks beyond it."""
 
     def __init__(self, db: Database) -> None:
         self._db = db
@@ -63,6 +63,7 @@ class PostgresCallRecords:
         return len(await self._db.fetch(QUERIES.forget_calls, before))
 
     async def by_version(self, since: date, version: str | None) -> list[VersionCalls]:
+        """Who called in which version (or in this one) since a day, the busiest first. For the operator only."""
         rows = await self._db.fetch(QUERIES.list_version_calls, since, version)
         return [VersionCalls(**dict(row.items())) for row in rows]
 

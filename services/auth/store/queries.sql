@@ -272,10 +272,15 @@ ON CONFLICT (day, org_id, key_id, surface, version)
 DO UPDATE SET calls = v.calls + excluded.calls, last_at = greatest(v.last_at, excluded.last_at)
 
 -- name: touch_keys
--- When keys were last used; leaves the auth version alone. $1 orgs  $2 keys  $3 when
+-- When keys were last used, to the minute; leaves the auth version alone. Locked in one order, so that two messages at once
+-- never wait in a circle. $1 orgs  $2 keys  $3 when
 UPDATE keys k SET last_used_at = c.at
-  FROM unnest($1::uuid[], $2::uuid[], $3::timestamptz[]) AS c (org_id, key_id, at)
- WHERE k.org_id = c.org_id AND k.key_id = c.key_id AND (k.last_used_at IS NULL OR k.last_used_at < c.at)
+  FROM (SELECT known.key_id, used.at
+          FROM unnest($1::uuid[], $2::uuid[], $3::timestamptz[]) AS used (org_id, key_id, at)
+          JOIN keys known ON known.org_id = used.org_id AND known.key_id = used.key_id
+         WHERE known.last_used_at IS NULL OR known.last_used_at < used.at - interval '1 minute'
+         ORDER BY known.key_id FOR NO KEY UPDATE OF known) AS c
+ WHERE k.key_id = c.key_id
 
 -- name: page_calls
 -- A page of a key's calls, newest first. $1 org  $2 key  $3 limit  $4 before this call (or null)

@@ -72,35 +72,6 @@ async def test_the_auth_version_does_not_move(
     assert (await accounts.organization(key[0])).av == before
 
 
-async def test_a_key_that_is_not_known_here_is_left_out(
-    records: PostgresCallRecords, key: tuple[uuid.UUID, uuid.UUID]
-) -> None:
-    stranger = (key[0], uuid7())
-    await records.record(told(stranger, a_call(stranger), a_call(key)), uuid7())
-    assert await records.page(*stranger, limit=10, before=None) == []
-    assert len(await records.page(*key, limit=10, before=None)) == 1
-
-
-async def test_pages_go_back_in_time_and_stay_within_one_key(
-    records: PostgresCallRecords, key: tuple[uuid.UUID, uuid.UUID]
-) -> None:
-    calls = [a_call(key) for _ in range(5)]
-    await records.record(told(key, *calls), uuid7())
-    first = await records.page(*key, limit=3, before=None)
-    rest = await records.page(*key, limit=3, before=first[-1].call_id)
-    assert [each.call_id for each in (*first, *rest)] == [each.call_id for each in reversed(calls)]
-    assert await records.page(uuid7(), key[1], limit=3, before=None) == []
-
-
-async def test_R160_single_calls_are_dropped_after_their_time(
-    records: PostgresCallRecords, key: tuple[uuid.UUID, uuid.UUID]
-) -> None:
-    await records.record(told(key, a_call(key), a_call(key, at_ms=AT_MS - 100 * DAY_MS)), uuid7())
-    assert await records.forget(datetime.now(UTC) - timedelta(days=90)) == 1
-    assert await records.forget(datetime.now(UTC) - timedelta(days=90)) == 0
-    assert len(await records.page(*key, limit=10, before=None)) == 1
-
-
 async def test_R169_the_operator_sees_whom_the_end_of_a_version_hurts(
     operator: Operator, records: PostgresCallRecords, db: Database
 ) -> None:
