@@ -4,7 +4,10 @@ from typing import Final
 
 ABOUT: Final = """\
 **Keys.** One API key per integration, in the header that the security schemes name. What it may do is its role's permissions: every
-operation names the one it asks for, and without it the answer is 403.
+operation names the one it asks for, and without it the answer is 403. A user's own key has scopes instead, fixed when it was issued.
+
+**Versions.** A version of the API is a date; a key is pinned to one when it is issued, and a header asks for another. One that is deprecated
+says in every answer since when, until when, and what to move to; the page `/docs/versions` says what changed.
 
 **Credits.** A call to a platform has a price in whole credits, paid for a 2xx only; whatever fails is free. Everything else is free.
 `_meta._credits` shows what was used and what is left, work in flight already off.
