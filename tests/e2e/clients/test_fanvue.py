@@ -28,10 +28,9 @@ def client_of(stack: Stack, key: str | None, version: str | None = OLD, *, url: 
     return FanvueClient(f"{url or stack.url}/fanvue", key, version)
 
 
-async def test_R142_R143_R144_R145_every_permitted_operation_answers_with_the_platforms_own_body(
-    stack: Stack, organization: Organization
-) -> None:
-    made = await a_personal_key(stack, organization, "", *ALL)
+async def test_R142_R143_R144_R145_every_permitted_operation_answers_with_the_platforms_own_body(stack: Stack) -> None:
+    own = await stack.an_organization()
+    made = await a_personal_key(stack, own, "", *ALL)
     async with client_of(stack, made["key"]) as client:
         assert isinstance(await client.current_user(), dict)
         assert len((await client.chats(size="2"))["data"]) == 2
@@ -43,10 +42,13 @@ async def test_R142_R143_R144_R145_every_permitted_operation_answers_with_the_pl
         ):  # fmt: skip
             body = await operation()
             assert "_meta" not in body, "no envelope"
+        assert client.limit is not None
+        assert client.limit.remaining >= 0
+    assert await stack.debits(own, at_least=11) == 11, "a message costs two, all else one"
 
 
-async def test_R146_an_agencys_creators_their_chats_and_their_figures(stack: Stack, organization: Organization) -> None:
-    made = await a_personal_key(stack, organization, "", *ALL)
+async def test_R146_an_agencys_creators_their_chats_and_their_figures(stack: Stack) -> None:
+    made = await a_personal_key(stack, await stack.an_organization(), "", *ALL)
     async with client_of(stack, made["key"]) as client:
         assert await client.creators()
         await client.of_creator("POST", "1001", "/chats", json={"userId": "1200"})
