@@ -62,7 +62,7 @@ def assemble(
     ledger, books = PostgresLedger(db, outbox), PostgresBooks(db)
     counters, turns = RedisCounters(redis, prefix=redis_prefix), Turns()
     announce = Announce(clock=clock)
-    periods = Periods(ledger=ledger, announce=announce, grace=grace)
+    periods = Periods(announce=announce, grace=grace)
     setting_aside: dict[str, Any] = {
         "ledger": ledger, "store": counters, "clock": clock, "rules": rules, "periods": periods, "turns": turns,
         "sleep": asyncio.sleep,

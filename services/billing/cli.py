@@ -56,7 +56,7 @@ class Commands:
         self, db: Database, outbox: Outbox, *, clock: Clock, grace: timedelta, store: LeaseStore | None = None
     ) -> None:
         ledger, announce = PostgresLedger(db, outbox), Announce(clock=clock)
-        periods = Periods(ledger=ledger, announce=announce, grace=grace)
+        periods = Periods(announce=announce, grace=grace)
         parts: dict[str, Any] = {"ledger": ledger, "clock": clock, "periods": periods}
         self._books, self._reads = PostgresBooks(db), PostgresReads(db)
         self._start = StartSubscription(**parts)

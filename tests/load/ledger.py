@@ -68,7 +68,7 @@ async def subscribed(stack: Stack, count: int, *, plan: str) -> list[uuid.UUID]:
     db = await Database.connect(dsn, schema="billing", name="bench", size_max=AT_ONCE)
     try:
         ledger, clock = PostgresLedger(db, Outbox()), SystemClock()
-        periods = Periods(ledger=ledger, announce=Announce(clock=clock), grace=timedelta())
+        periods = Periods(announce=Announce(clock=clock), grace=timedelta())
         start = StartSubscription(ledger=ledger, clock=clock, periods=periods)
         orgs = [uuid.uuid4() for _ in range(count)]
         for some in _groups(orgs, AT_ONCE):

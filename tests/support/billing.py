@@ -166,7 +166,7 @@ async def a_billing(
     try:
         ledger = PostgresLedger(db, outbox)
         announce = Announce(clock=clock)
-        periods = Periods(ledger=ledger, announce=announce, grace=grace)
+        periods = Periods(announce=announce, grace=grace)
         yield Billing(
             app=assemble(db, redis, outbox, clock=clock, rules=rules, grace=grace),
             db=db,

@@ -98,9 +98,6 @@ class MemoryLedger:
             vars(self.state).update(before)
             raise
 
-    async def oldest_ms(self) -> int:
-        return int(datetime(2026, 11, 1, tzinfo=UTC).timestamp() * 1000)
-
     async def leases_to_close(self, *, slabs_before: datetime, batches_before: datetime, limit: int) -> list[Lease]:
         return [
             lease
@@ -157,6 +154,9 @@ class MemoryTx:
 
     async def lock(self, org_ids: Collection[uuid.UUID]) -> dict[uuid.UUID, Organization]:
         return {org_id: self._state.orgs[org_id] for org_id in sorted(org_ids) if org_id in self._state.orgs}
+
+    async def oldest_ms(self) -> int:
+        return int(datetime(2026, 11, 1, tzinfo=UTC).timestamp() * 1000)
 
     async def add_organization(self, org_id: uuid.UUID) -> None:
         self._state.orgs.setdefault(org_id, Organization(org_id=org_id, slab=50, version=0))

@@ -316,7 +316,7 @@ def a_year(db: Database, redis: Redis, seed: int, organizations: int) -> Year:
     clock, outbox = YearClock(), Outbox()
     ledger, announce = PostgresLedger(db, outbox), Announce(clock=clock)
     parts: dict[str, Any] = {
-        "ledger": ledger, "clock": clock, "periods": Periods(ledger=ledger, announce=announce),
+        "ledger": ledger, "clock": clock, "periods": Periods(announce=announce),
     }  # fmt: skip
     chance = random.Random(seed)
     return Year(

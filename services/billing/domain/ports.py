@@ -41,6 +41,9 @@ class LedgerTx(Protocol):
     async def lock(self, org_ids: Collection[UUID]) -> dict[UUID, Organization]:
         """Lock organizations, in the order of their ids; those unknown are absent. May wait for another transaction."""
 
+    async def oldest_ms(self) -> int:
+        """The smallest id time that has a place in the ledger, Unix milliseconds."""
+
     async def add_organization(self, org_id: UUID) -> None:
         """Make the organization's row if there is none."""
 
@@ -126,9 +129,6 @@ class Ledger(Protocol):
 
     def transaction(self) -> AbstractAsyncContextManager[LedgerTx]:
         """Committed at the block's end, undone when it raises. Raises Unavailable when the database is away."""
-
-    async def oldest_ms(self) -> int:
-        """The smallest id time that has a place in the ledger, Unix milliseconds."""
 
     async def leases_to_close(self, *, slabs_before: datetime, batches_before: datetime, limit: int) -> list[Lease]:
         """Open leases: slabs whose `not_after` lies before the first time, batches opened before the second."""

@@ -34,11 +34,6 @@ class PostgresLedger:
         async with self._db.transaction() as tx:
             yield PostgresTx(tx, self._outbox)
 
-    async def oldest_ms(self) -> int:
-        month = await self._db.fetchval(QUERIES.oldest_partition)
-        first = datetime(int(month[:4]), int(month[4:]), 1, tzinfo=UTC)
-        return int(first.timestamp() * 1000)
-
     async def leases_to_close(self, *, slabs_before: datetime, batches_before: datetime, limit: int) -> list[Lease]:
         rows = await self._db.fetch(QUERIES.leases_to_close, slabs_before, batches_before, limit)
         return [_lease(row) for row in rows]
@@ -71,6 +66,11 @@ class PostgresTx:
             )
             for row in rows
         }
+
+    async def oldest_ms(self) -> int:
+        month = await self._tx.fetchval(QUERIES.oldest_partition)
+        first = datetime(int(month[:4]), int(month[4:]), 1, tzinfo=UTC)
+        return int(first.timestamp() * 1000)
 
     async def add_organization(self, org_id: UUID) -> None:
         await self._tx.execute(QUERIES.add_org, org_id)

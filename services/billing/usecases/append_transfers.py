@@ -126,7 +126,7 @@ class AppendTransfers:
         """The debits that are to be posted now; the others are absorbed, dropped (voided) or put aside."""
         fresh: dict[UUID, Debit] = {}
         parked: list[Parked] = []
-        earliest_ms, latest_ms = await self._oldest(), self._clock.now_ms() + _FUTURE_MS_MAX
+        earliest_ms, latest_ms = await self._oldest(tx), self._clock.now_ms() + _FUTURE_MS_MAX
         voided = await tx.voided([debit.id for debit in intake.debits])
         for debit in intake.debits:
             legs, twin, reason = known.get(debit.id), fresh.get(debit.id), None
@@ -176,9 +176,9 @@ class AppendTransfers:
                 posted.duplicates += 1
         return came_back
 
-    async def _oldest(self) -> int:
+    async def _oldest(self, tx: LedgerTx) -> int:
         if self._oldest_ms is None:  # partitions are detached months after their time: once per process will do
-            self._oldest_ms = await self._ledger.oldest_ms()
+            self._oldest_ms = await tx.oldest_ms()
         return self._oldest_ms
 
 

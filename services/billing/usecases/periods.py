@@ -20,7 +20,7 @@ from services.billing.domain.plan import (
     period_grant_id,
     upgrade_grant_id,
 )
-from services.billing.domain.ports import Ledger, LedgerTx
+from services.billing.domain.ports import LedgerTx
 from services.billing.usecases.announce import Announce
 
 
@@ -30,9 +30,8 @@ class Periods:
     Whoever touches a subscription lets it catch up first, so its state never depends on how late a timer was.
     """
 
-    def __init__(self, *, ledger: Ledger, announce: Announce, grace: timedelta = timedelta(0)) -> None:
+    def __init__(self, *, announce: Announce, grace: timedelta = timedelta(0)) -> None:
         self.grace = grace
-        self._ledger = ledger
         self._announce = announce
         self._oldest_ms: int | None = None
 
@@ -107,7 +106,7 @@ class Periods:
         self, tx: LedgerTx, subscription: Subscription, id_: UUID, amount: int, starts_at: datetime
     ) -> None:
         if self._oldest_ms is None:
-            self._oldest_ms = await self._ledger.oldest_ms()
+            self._oldest_ms = await tx.oldest_ms()
         if amount == 0 or id_ms(id_) < self._oldest_ms:  # a period so long missed that the ledger has no place for it
             return
         end = subscription.period_end

@@ -60,7 +60,7 @@ class ManageTakedowns:
             raise BatchNotFound
         state = STATES[asked.state] if asked.state is not None else None
         found = await self.takedowns.page(asked, state=state)
-        more = found[-1].id if len(found) == asked.limit else None
+        more = found[-1].id if found and len(found) == asked.limit else None
         return TakedownPage(takedowns=tuple(found), next_after=more)
 
     async def show(self, asked: GetTakedown) -> TakedownAnswer:
@@ -137,7 +137,7 @@ class ManageTakedowns:
 
     async def actions(self, asked: ListActions) -> ActionPage:
         found = await self.takedowns.actions(asked.org_id, after=asked.after, limit=asked.limit)
-        more = found[-1].id if len(found) == asked.limit else None
+        more = found[-1].id if found and len(found) == asked.limit else None
         return ActionPage(actions=tuple(found), next_after=more)
 
     async def _find(self, org_id: uuid.UUID, id_: uuid.UUID) -> tuple[UrlOwner, UrlRef, TakedownShown]:

@@ -54,6 +54,11 @@ def _of_a_model(route: Route) -> bool:
     return _call(route) or "{model_id}" in route.path
 
 
+def _names(route: Route, parameter: str) -> bool:
+    """In its path or in its query."""
+    return f"{{{parameter}}}" in route.path or parameter in route.query
+
+
 def _asks_a_platform(route: Route) -> bool:
     signs_in = isinstance(route, OwnRoute) and "/models" in route.path and route.deadline_ms > DEADLINE_MS
     return _call(route) or signs_in
@@ -96,8 +101,8 @@ APPLIES: Final[Mapping[str, Applies]] = {
     "UPSTREAM_FORBIDDEN": _call,
     "NOT_FOUND": lambda route: _own_with_objects(route) or "{" in route.path,
     "MODEL_NOT_FOUND": _of_a_model,
-    "CREATOR_NOT_FOUND": lambda route: _submits_urls(route) or "{creator_id}" in route.path,
-    "BATCH_NOT_FOUND": lambda route: "{batch_id}" in route.path,
+    "CREATOR_NOT_FOUND": lambda route: _submits_urls(route) or _names(route, "creator_id"),
+    "BATCH_NOT_FOUND": lambda route: _names(route, "batch_id"),
     "LINK_GONE": _never,  # of the pages at /connect
     "ROUTE_NOT_SUPPORTED": _call,
     "UPSTREAM_NOT_FOUND": _call,

@@ -86,7 +86,7 @@ class Protocol(RuleBasedStateMachine):
             "clock": self.clock,
             "rules": self.lease_rules,
         }
-        periods = Periods(ledger=self.ledger, announce=Announce(clock=self.clock))
+        periods = Periods(announce=Announce(clock=self.clock))
         self.open_slab = OpenSlab(**parts, periods=periods, turns=turns, sleep=_no_sleep)
         self.open_batch = OpenBatch(**parts, periods=periods, turns=turns, sleep=_no_sleep)
         self.expire_leases = ExpireLeases(**parts)

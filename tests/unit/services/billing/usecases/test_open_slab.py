@@ -39,7 +39,7 @@ class Bench:
             "clock": self.clock,
             "rules": LeaseRules(),
         }
-        periods = Periods(ledger=self.ledger, announce=Announce(clock=self.clock))
+        periods = Periods(announce=Announce(clock=self.clock))
         self.open_slab = OpenSlab(**parts, periods=periods, turns=Turns(), sleep=self._sleep)
         self.expire_leases = ExpireLeases(**parts)
         announce = Announce(clock=self.clock)

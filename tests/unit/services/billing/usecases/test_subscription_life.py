@@ -40,7 +40,7 @@ class Life:
         self.clock = ModelClock(START)
         self.ledger = MemoryLedger(self.clock)
         announce = Announce(clock=self.clock)
-        self.periods = periods = Periods(ledger=self.ledger, announce=announce, grace=grace)
+        self.periods = periods = Periods(announce=announce, grace=grace)
         parts: dict[str, Any] = {"ledger": self.ledger, "clock": self.clock, "periods": periods}
         self._start = StartSubscription(**parts)
         self._change = ChangePlan(**parts)
