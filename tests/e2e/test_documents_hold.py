@@ -5,6 +5,7 @@ The short form is part of every run; `make fuzz CASES=10000` asks more.
 
 import json
 import os
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ BORDER_SECONDS = 300
 
 pytestmark = pytest.mark.timeout(BORDER_SECONDS + CASES)
 
+LEAK_HOST = "leak-forum.net"
 ON_THE_PLATFORM = {
     "path.fan_id": ["1001", "1002", "1003"], "path.creator_user_id": ["1001"], "path.message_id": ["1001"],
     "path.post_id": ["1001", "1002"], "path.list_id": ["1001", "1002"], "path.link_id": ["1001", "1002"],
@@ -72,17 +74,27 @@ def for_themselves(spare: dict[str, list[str]]) -> dict[str, Values]:
 
 
 async def creators_and_a_batch(client: GatewayClient) -> tuple[dict[str, list[str]], dict[str, Values]]:
-    """Takedowns: one creator for all operations, one that may be changed, one that may be deleted, and a batch."""
+    """Takedowns: one creator for all operations, one that may be changed, one that may be deleted; a batch of two URLs, one of
+    which may be cancelled.
+    """
     platform = "/api/platforms"
     links = [{"platform": "onlyfans", "handle": "a"}]
     creators = [{"stage_name": f"c{n}", "email": f"c{n}@example.com", "official_links": links} for n in range(3)]
     answer = await client.call("POST", f"{platform}/submit-creators", body=json.dumps({"creators": creators}).encode())
     assert answer.status == 201, answer.body
     ids = [one["id"] for one in (await client.call("GET", f"{platform}/creators")).json["creators"]]
-    body = {"groups": [{"creator_id": ids[0], "urls": ["https://leak-forum.net/1"]}]}
+    body = {"groups": [{"creator_id": ids[0], "urls": [f"https://{LEAK_HOST}/{n}" for n in range(2)]}]}
     batch = (await client.call("POST", f"{platform}/submit-urls", body=json.dumps(body).encode())).json["batchId"]
-    known = {"path.creator_id": ids[:1], "path.batch_id": [batch]}
-    return known, {"creators_update": {"path.creator_id": ids[1:2]}, "creators_delete": {"path.creator_id": ids[2:]}}
+    answer = await client.call("GET", f"{platform}/takedowns?batch_id={batch}")
+    takedowns = [one["id"] for one in answer.json["takedowns"]]
+    known = {
+        "path.creator_id": ids[:1], "path.batch_id": [batch], "path.takedown_id": takedowns[:1], "path.host": [LEAK_HOST],
+        "query.creator_id": ids[:1], "query.batch_id": [batch], "query.month": [datetime.now(UTC).strftime("%Y-%m")],
+    }  # fmt: skip
+    return known, {
+        "creators_update": {"path.creator_id": ids[1:2]}, "creators_delete": {"path.creator_id": ids[2:]},
+        "takedowns_cancel": {"path.takedown_id": takedowns[1:]},
+    }  # fmt: skip
 
 
 async def key_for(stack: Stack, organization: Organization, surface: Surface) -> str:
@@ -100,7 +112,7 @@ async def test_R067_every_answer_is_as_the_document_says(stack: Stack, tmp_path:
     text = (DOCUMENTS / f"{surface.name}.json").read_text(encoding="utf-8")
     async with GatewayClient(stack.url, organization.key) as client:
         known, own = await creators_and_a_batch(client)
-        always = {"gateway": for_themselves(await spares(client)), "platform": own}.get(surface.name, {})
+        always = {"gateway": own | for_themselves(await spares(client)), "platform": own}.get(surface.name, {})
     document = json.loads(text.replace(EXAMPLE_ID, known["path.creator_id"][0]))
 
     # when everything is asked that the document allows, and everything that it does not
@@ -128,9 +140,22 @@ async def test_R067_every_answer_is_as_the_document_says(stack: Stack, tmp_path:
     await check_aftermath(stack, organization)
 
 
+# What no generated request can have carried out, and why; each has tests of its own in `tests/e2e`.
+OUT_OF_REACH = {
+    "/notices/": "a notice is written minutes after its URL was taken",
+    "/filed": "likewise",
+    "/recheck": "a URL that nobody has asked about yet is not checked",
+    "/personal-key": "only a user's own key has one",
+}
+
+
 def check_reach(verdict: Verdict) -> None:
     """Most operations were carried out, not only refused."""
-    missed = {operation for operation in verdict.operations if operation not in verdict.carried_out}
+    missed = {
+        operation
+        for operation in verdict.operations - verdict.carried_out
+        if not any(part in operation for part in OUT_OF_REACH)
+    }
     assert len(missed) < len(verdict.operations) / 10, missed
     assert not any(status >= 500 for status in verdict.statuses)
 

@@ -14,8 +14,10 @@ from services.edge.entry.openapi.words import PARAMETERS
 from services.edge.entry.surface import Schema, Surface
 from services.edge.entry.versions import VERSION_HEADERS
 
+HOST_PARAMETER: Final = "host"
 _NAMES: Final = re.compile(r"\{([a-z_]+)\}")
 _UUID: Final[Schema] = {"type": "string", "format": "uuid"}
+_HOST: Final[Schema] = {"type": "string", "minLength": 1, "maxLength": 253, "example": "leak-forum.net"}
 _NUMBER: Final[Schema] = {"type": "string", "pattern": "^[0-9]{1,20}$"}
 _IDEMPOTENCY_KEY: Final[Schema] = {
     "type": "string", "minLength": 1, "maxLength": KEY_LENGTH_MAX, "pattern": "^[ -~]*[!-~][ -~]*$",
@@ -62,6 +64,8 @@ def _path(route: Route, name: str) -> dict[str, Any]:
     schema: Schema
     if name == ACCOUNT_PARAMETER:
         schema = {"anyOf": [_UUID, _NUMBER]}
+    elif name == HOST_PARAMETER:
+        schema = _HOST
     elif name == MODEL_PARAMETER or isinstance(route, OwnRoute):
         schema = _UUID
     else:
