@@ -123,7 +123,7 @@ async def test_R125_R126_R140_the_version_is_required_and_a_400_says_why(redis_u
     }  # fmt: skip
     assert [answer.status for answer in answers] == [400, 400, 400, 200], "blanks around a header's value are not its"
     assert (none.status, missing["error"]) == (400, "API version required")
-    parameter = {"error": "size: must be a whole number from 1 to 50"}
+    parameter = {"error": "query.size: must be a whole number from 1 to 50"}
     async with a_caller(redis_url) as caller:
         key, _, _ = caller.edge.organization(10, is_bound=True)
         assert (await caller.ask(key, "/chats?size=51")).json == parameter
