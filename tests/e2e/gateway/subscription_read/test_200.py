@@ -19,7 +19,7 @@ async def test_R003_the_organization_holds_the_plan(stack: Stack) -> None:
     assert (organization["plan"], organization["subscription"]) == ("basic", "active")
     assert organization["period_end"] == data["period_end"] > data["period_start"]
     assert (organization["per_minute"], organization["per_day"]) == (60, 50_000)
-    assert limits == {"per_minute": 60, "per_day": 50_000, "key_per_minute": 0}
+    assert limits == {"per_minute": 60, "per_day": 50_000, "key_per_minute": None}
 
 
 async def test_without_one_it_says_so(stack: Stack) -> None:
