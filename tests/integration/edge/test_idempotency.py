@@ -1,4 +1,4 @@
-"""`Idempotency-Key` over HTTP, on both surfaces, on real Postgres and Redis; sessions, services and broker are doubles."""
+"""`Idempotency-Key` over HTTP, on every surface, on real Postgres and Redis; sessions, services and broker are doubles."""
 
 import asyncio
 import re
@@ -23,7 +23,7 @@ from services.edge.store.idempotency import PostgresAnswers
 from services.edge.store.sealed_answers import SealedAnswers
 from tests.support.edge import PLATFORM_BODY, RING, RunningEdge, SessionsDouble, a_principal, running_edge
 from tests.support.gateway_client import Answer
-from tests.support.refused import SURFACES
+from tests.support.refused import KEY_HEADERS, SURFACES
 from tests.support.servers import OwnRedis, TestDatabase
 
 NAMING_MODELS = (
@@ -49,10 +49,34 @@ class World:
         self, idempotency_key: str | None = "order-17", *, body: bytes = TEXT, api_key: str = "", fan: int = 1,
         model: UUID | None = None, **headers: str,
     ) -> Answer:  # fmt: skip
-        path = SURFACES[self.surface].format(model=model or self.model) + f"/chats/{fan}/messages"
         if idempotency_key is not None:
             headers["Idempotency-Key"] = idempotency_key
-        return await call(self.edge.url + path, "POST", api_key or self.key, body, **headers)
+        if model is not None and self.is_bound and not api_key:
+            api_key = self.issue(model_id=model)
+        path = self.path(f"/chats/{fan}/message" + "s" * (not self.is_bound), model)
+        return await self.call(path, "POST", body, api_key=api_key, **headers)
+
+    @property
+    def is_bound(self) -> bool:
+        """Whether the key names the model, for no path here does."""
+        return self.surface == "fanvue"
+
+    def path(self, tail: str, model: UUID | None = None) -> str:
+        return SURFACES[self.surface].format(model=model or self.model) + tail
+
+    def issue(self, **changes: Any) -> str:
+        """Another key of the organization."""
+        own = {"model_id": self.model} if self.is_bound else {}
+        return self.edge.directory.issue(a_principal(**{"org_id": self.principal.org_id} | own | changes))
+
+    async def call(self, path: str, method: str, body: bytes | None, *, api_key: str = "", **headers: str) -> Answer:
+        sent = {KEY_HEADERS[self.surface]: api_key or self.key, "Content-Type": "application/json"}
+        if self.is_bound:
+            sent["X-Fanvue-API-Version"] = "2025-06-26"
+        sent |= {name.replace("_", "-"): value for name, value in headers.items()}
+        url = self.edge.url + path
+        async with aiohttp.ClientSession() as session, session.request(method, url, data=body, headers=sent) as answer:
+            return Answer(answer.status, answer.headers, await answer.read())
 
     @property
     def sent(self) -> int:
@@ -69,14 +93,6 @@ class World:
             " claimed_until = claimed_until - make_interval(secs => $1)",
             float(seconds),
         )
-
-
-async def call(url: str, method: str, api_key: str, body: bytes | None, **headers: str) -> Answer:
-    sent = {"X-API-Key": api_key, "Content-Type": "application/json"} | {
-        name.replace("_", "-"): value for name, value in headers.items()
-    }
-    async with aiohttp.ClientSession() as session, session.request(method, url, data=body, headers=sent) as answer:
-        return Answer(answer.status, answer.headers, await answer.read())
 
 
 def same(first: Answer, again: Answer) -> bool:
@@ -105,7 +121,7 @@ async def world(request: pytest.FixtureRequest, redis_url: str, db: Database) ->
     answers = PostgresAnswers(db, SealedAnswers(RING), fence_ms=40_000)
     async with running_edge(redis_url, answers=answers, sessions=SessionsDouble(), fence_ms=3_000) as edge:
         edge.sessions.upstream = Upstream(201, PLATFORM_BODY, upstream_ms=1)
-        key, principal, model = edge.organization(20)
+        key, principal, model = edge.organization(20, is_bound=request.param == "fanvue")
         yield World(edge, db, request.param, key, principal, model)
 
 
@@ -133,15 +149,15 @@ async def test_every_route_that_changes_something_is_answered_once(world: World)
         path = re.sub(r"{(\w+)}", lambda name: samples.get(name[1], "1"), route.path)
         before = world.sent
         first, again = [
-            await call(world.edge.url + path, route.method, world.key, TEXT if route.takes_body else None,
-                       Idempotency_Key=route.name)
+            await world.call(path, route.method, TEXT if route.takes_body else None, Idempotency_Key=route.name)
             for _ in range(2)
         ]  # fmt: skip
         assert first.status == 201, (route.name, first.body)
         assert same(first, again), route.name
         assert is_replayed(again), route.name
         assert world.sent == before + 1, route.name
-    assert {route.call for route in ours} == {call.name for call in catalogue().values() if call.method != "GET"}
+    served = [call for call in catalogue().values() if not world.is_bound or call.fanvue_alias is not None]
+    assert {route.call for route in ours} == {call.name for call in served if call.method != "GET"}
 
 
 async def test_a_quoted_key_is_the_same_key(world: World) -> None:
@@ -169,8 +185,8 @@ async def test_another_request_under_the_key_is_a_422_and_is_not_carried_out(wor
         "body": {"body": b'{"text":"else"}'}, "fan": {"fan": 2}, "model": {"model": uuid7()},
     }  # fmt: skip
     if other == "query":  # a route whose queries are allowed
-        path = f"{world.edge.url}{SURFACES[world.surface].format(model=world.model)}/chats/1/messages?x=1"
-        answer = await call(path, "POST", world.key, TEXT, Idempotency_Key="order-17")
+        path = world.path("/chats/1/message" + "s" * (not world.is_bound) + "?x=1")
+        answer = await world.call(path, "POST", TEXT, Idempotency_Key="order-17")
         assert code_of(answer) == (400, "INVALID_REQUEST")
     else:
         assert code_of(await world.send(**others[other])) == (422, "IDEMPOTENCY_KEY_REUSED")
@@ -179,7 +195,7 @@ async def test_another_request_under_the_key_is_a_422_and_is_not_carried_out(wor
 
 async def test_another_organizations_key_of_the_same_name_is_another_key(world: World) -> None:
     await world.send()
-    key, _, model = world.edge.organization(20)
+    key, _, model = world.edge.organization(20, is_bound=world.is_bound)
     answer = await world.send(api_key=key, model=model)
     assert answer.status == 201
     assert not is_replayed(answer)
@@ -188,12 +204,9 @@ async def test_another_organizations_key_of_the_same_name_is_another_key(world: 
 
 async def test_another_key_of_the_organization_gets_the_answer_and_a_bound_one_does_not(world: World) -> None:
     first = await world.send()
-    directory, org_id = world.edge.directory, world.principal.org_id
-    assert same(first, await world.send(api_key=directory.issue(a_principal(org_id=org_id))))
-    elsewhere = directory.issue(a_principal(org_id=org_id, model_id=uuid7()))
-    assert code_of(await world.send(api_key=elsewhere)) == (422, "IDEMPOTENCY_KEY_REUSED")
-    narrow = directory.issue(a_principal(org_id=org_id, permissions=frozenset()))
-    assert code_of(await world.send(api_key=narrow)) == (403, "PERMISSION_DENIED")
+    assert same(first, await world.send(api_key=world.issue()))
+    assert code_of(await world.send(api_key=world.issue(model_id=uuid7()))) == (422, "IDEMPOTENCY_KEY_REUSED")
+    assert code_of(await world.send(api_key=world.issue(permissions=frozenset()))) == (403, "PERMISSION_DENIED")
 
 
 @pytest.mark.parametrize("bad", ["", '""', "x" * 256, '"open', "cl\xe9"])
@@ -203,9 +216,8 @@ async def test_a_key_that_is_none_is_a_400_and_nothing_is_sent(world: World, bad
 
 
 async def test_a_read_pays_no_attention_to_the_header(world: World) -> None:
-    url = world.edge.url + SURFACES[world.surface].format(model=world.model) + "/chats"
     for _ in range(2):
-        answer = await call(url, "GET", world.key, None, Idempotency_Key="")
+        answer = await world.call(world.path("/chats"), "GET", None, Idempotency_Key="")
         assert answer.status == 201
         assert not is_replayed(answer)
     assert world.sent == 2
@@ -229,7 +241,7 @@ async def test_a_402_leaves_the_key_unused(world: World) -> None:
 
 
 async def test_a_429_leaves_no_trace_of_the_key(world: World) -> None:
-    small = world.edge.directory.issue(a_principal(org_id=world.principal.org_id, limits=Limits(per_minute=0)))
+    small = world.issue(limits=Limits(per_minute=0))
     assert code_of(await world.send(api_key=small)) == (429, "RATE_LIMIT_EXCEEDED")
     assert await world.db.fetchval("SELECT count(*) FROM idempotency") == 0
 
@@ -340,7 +352,7 @@ async def test_while_postgres_is_away_only_calls_under_a_key_are_refused(
         database.dsn("edge").replace(f":{port}/", ":9/"), schema="edge", name="test", size_min=0
     )
     async with running_edge(redis_url, answers=PostgresAnswers(away, SealedAnswers(RING), fence_ms=40_000)) as edge:
-        key, principal, model = edge.organization(20)
+        key, principal, model = edge.organization(20, is_bound=surface == "fanvue")
         world = World(edge, away, surface, key, principal, model)
         refused = await world.send()
         assert code_of(refused) == (503, "UNAVAILABLE")
