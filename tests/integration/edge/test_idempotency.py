@@ -26,10 +26,6 @@ from tests.support.gateway_client import Answer
 from tests.support.refused import KEY_HEADERS, SURFACES
 from tests.support.servers import OwnRedis, TestDatabase
 
-NAMING_MODELS = (
-    "gateway",
-    "metric",
-)  # the dialect whose paths name none runs the same use case; its answers are in the goldens
 TEXT = b'{"text":"once"}'
 NAMED = {"X-Error-Code", "Content-Type", "X-API-Version", "Cache-Control"}  # headers that belong to the answer itself
 
@@ -116,7 +112,7 @@ async def db(database: TestDatabase) -> AsyncIterator[Database]:
     await own.close()
 
 
-@pytest.fixture(params=NAMING_MODELS)
+@pytest.fixture(params=SURFACES)
 async def world(request: pytest.FixtureRequest, redis_url: str, db: Database) -> AsyncIterator[World]:
     answers = PostgresAnswers(db, SealedAnswers(RING), fence_ms=40_000)
     async with running_edge(redis_url, answers=answers, sessions=SessionsDouble(), fence_ms=3_000) as edge:
@@ -343,7 +339,7 @@ async def test_while_redis_is_away_keys_work_from_a_local_lease(
         assert (world.sent, world.paid) == (1, 2)
 
 
-@pytest.mark.parametrize("surface", NAMING_MODELS)
+@pytest.mark.parametrize("surface", SURFACES)
 async def test_while_postgres_is_away_only_calls_under_a_key_are_refused(
     redis_url: str, database: TestDatabase, surface: str
 ) -> None:
