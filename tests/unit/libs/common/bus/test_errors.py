@@ -16,6 +16,6 @@ def test_what_aiormq_raises_in_mid_step_is_a_lost_connection(error: Exception) -
     assert is_lost(error)
 
 
-@pytest.mark.parametrize("error", [ValueError(), NotImplementedError(), KeyError("x")], ids=repr)
+@pytest.mark.parametrize("error", [ValueError(), RecursionError(), KeyError("x")], ids=repr)
 def test_a_defect_of_ours_is_not(error: Exception) -> None:
     assert not is_lost(error)
