@@ -17,6 +17,7 @@ from typing import Any, Final, NoReturn, Protocol, TypeVar
 
 from libs.common.http.health import AdminPort, Health
 from libs.common.settings import CommonSettings, SettingsError, load
+from libs.common.telemetry.extras import Extras
 from libs.common.telemetry.log import configure_logging, logger
 from libs.common.telemetry.metrics import BUILD_INFO, UNHANDLED_ERRORS, watch_event_loop
 
@@ -185,8 +186,12 @@ def run(service: str, build: Callable[[Process], Awaitable[None]]) -> NoReturn:
             raise SettingsError(f"FANGATE_LOG_LEVEL: no such level (service {service})")
     except SettingsError as exc:
         _refuse(exc)
-    configure_logging(service, level=settings.log_level)
-    BUILD_INFO.labels(service, _version()).set(1)
+    version = _version()
+    extras = Extras.of(os.environ, service=service, version=version, environment=settings.env)
+    configure_logging(service, level=settings.log_level, also=extras.processors)
+    for missing in extras.missing:
+        _log.warning("asked for, but the extra is not installed", extra=missing)
+    BUILD_INFO.labels(service, version).set(1)
 
     async def live() -> int:
         return await Process(service, settings).live(build)
@@ -199,6 +204,7 @@ def run(service: str, build: Callable[[Process], Awaitable[None]]) -> NoReturn:
     except Exception as exc:
         _log.error("the process could not start", exc_info=exc)
         status = 1
+    extras.close()
     sys.exit(status)
 
 

@@ -77,6 +77,7 @@ class Edge:
         limits: Mapping[str, int] = NO_LIMITS,
         require_https: bool,
         base_url: str = "",
+        accept_trace: Callable[[str | None], str] = accept_traceparent,
     ) -> None:
         """The first surface also answers for paths of none. Raises ValueError if the routes collide or lack a permission."""
         self._fallback = surfaces[0]
@@ -104,6 +105,7 @@ class Edge:
         self._proxies = proxies
         self._require_https = require_https
         self._base_url = base_url.rstrip("/")
+        self._accept_trace = accept_trace
         self._observer = Observer()
 
     async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
@@ -148,6 +150,13 @@ class Edge:
                 )
             )  # fmt: skip
 
+    def route_name(self, request: web.BaseRequest) -> str:
+        """The name of the route that is asked for; `unmatched` where there is none."""
+        try:
+            return self._router.find(request.method, request.rel_url.raw_path)[0].name
+        except Refusal:
+            return "unmatched"
+
     def bad_http(self, status: int) -> web.StreamResponse:
         """The answer to what is no HTTP request, or to a crash below the handler. No surface is known: the first one's words."""
         if status >= 500:
@@ -176,7 +185,7 @@ class Edge:
         key = presented_key(headers, surface)
         address = self._proxies.client(request.remote or "", headers.getall("X-Forwarded-For", ()))
         credential, caller = await self._authenticate(key, address)
-        current_traceparent.set(accept_traceparent(headers.get("traceparent")))
+        current_traceparent.set(self._accept_trace(headers.get("traceparent")))
         spoken = self._versions(headers, surface, route, caller.api_version)
         exchange.version, exchange.asked, exchange.spoken = spoken.version, spoken.asked, spoken.headers
         too_large = declared_too_large(request, surface.body_bytes_max)
