@@ -18,6 +18,7 @@ from uuid import UUID
 import msgspec
 from aiohttp import web
 
+from libs.common.clock import Clock, SystemClock
 from libs.common.contracts.auth import Actor
 from libs.common.contracts.edge import KeyCall
 from libs.common.contracts.envelope import Message
@@ -37,6 +38,7 @@ from services.edge.domain.queries import check_query
 from services.edge.domain.refusal import Refusal
 from services.edge.domain.upstream import Upstream, refusal_of
 from services.edge.entry import answers
+from services.edge.entry.abuse import Refused
 from services.edge.entry.credentials import presented_key
 from services.edge.entry.observe import Observer
 from services.edge.entry.openapi import document as openapi
@@ -78,6 +80,7 @@ class Edge:
         require_https: bool,
         base_url: str = "",
         accept_trace: Callable[[str | None], str] = accept_traceparent,
+        clock: Clock | None = None,
     ) -> None:
         """The first surface also answers for paths of none. Raises ValueError if the routes collide or lack a permission."""
         self._fallback = surfaces[0]
@@ -106,7 +109,7 @@ class Edge:
         self._require_https = require_https
         self._base_url = base_url.rstrip("/")
         self._accept_trace = accept_trace
-        self._observer = Observer()
+        self._observer = Observer(Refused(clock or SystemClock()))
 
     async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
         request_id = uuid7()
