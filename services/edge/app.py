@@ -25,6 +25,7 @@ from services.edge.entry.http import Edge
 from services.edge.entry.join_page import JoinPage
 from services.edge.entry.link_pages import LinkPages
 from services.edge.entry.proxies import TrustedProxies
+from services.edge.entry.security_txt import SecurityTxt
 from services.edge.entry.surfaces import SURFACES
 from services.edge.entry.timers import timers
 from services.edge.entry.traced import TracedFront, trace_of_span
@@ -159,7 +160,10 @@ async def build(process: Process) -> None:
         RedisAway
     ):  # connected before the first call needs it; the edge starts without it all the same
         await redis.ping()
-    front = Front(edge, links=links, docs=docs)
+    files = (
+        [SecurityTxt(settings.security_contact, clock, base_url=settings.base_url)] if settings.security_contact else []
+    )
+    front = Front(edge, links=links, docs=docs, files=files)
     server = await HttpServer.start(
         front if recorder is None else TracedFront(front, recorder, route_name=edge.route_name),
         on_bad_http=edge.bad_http,

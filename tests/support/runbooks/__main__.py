@@ -30,7 +30,9 @@ LEFT: Final = {
 
 
 def main(argv: Sequence[str]) -> int:
-    parser = argparse.ArgumentParser(prog="python -m tests.support.runbooks", description=(__doc__ or "").split("\n")[0])
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.support.runbooks", description=(__doc__ or "").split("\n")[0]
+    )
     parser.add_argument("--only", default="", help="entries whose name matches this expression")
     parser.add_argument("--write", action="store_true", help="put the table into docs/operations.md")
     options = parser.parse_args(argv)
@@ -69,14 +71,21 @@ def _kept() -> dict[str, Followed]:
 
 def markdown(kept: dict[str, Followed]) -> str:
     """The table: what was caused, what was seen, what was done."""
-    lines = ["| entry | caused by | fired after | seen where the entry says to look | done | ended |", "|---|---|---|---|---|---|"]
+    lines = [
+        "| entry | caused by | fired after | seen where the entry says to look | done | ended |",
+        "|---|---|---|---|---|---|",
+    ]
     for drill in DRILLS:
         each = kept.get(drill.entry)
         if each is None or each.fired_s is None:
-            lines.append(f"| {drill.entry} | {drill.caused_by} | **did not fire** | {each.seen if each else 'not run'} | | |")
+            lines.append(
+                f"| {drill.entry} | {drill.caused_by} | **did not fire** | {each.seen if each else 'not run'} | | |"
+            )
             continue
         seen = f"{each.seen}{f' ({each.trouble})' if each.trouble else ''}".replace("|", "/").replace("\n", " ")
-        lines.append(f"| {each.entry} | {each.caused_by} | {each.fired_s:.0f} s | {seen} | {each.done} | {each.ended} |")
+        lines.append(
+            f"| {each.entry} | {each.caused_by} | {each.fired_s:.0f} s | {seen} | {each.done} | {each.ended} |"
+        )
     lines += ["", "Not followed:", "", "| entry | why |", "|---|---|"]
     lines += [f"| {name} | {why} |" for name, why in LEFT.items()]
     return "\n".join(lines)

@@ -104,7 +104,9 @@ async def dead_letter(room: Room) -> None:
     """A usage message again, under a login that may not send it: it is put aside; it had its effect already."""
     copies = await _forged(room)
     world = room.campaign.world
-    connection = await aio_pika.connect(world.servers.without_wire(room.stack.env["FANGATE_AMQP_URL_EDGE"], user="admin"))
+    connection = await aio_pika.connect(
+        world.servers.without_wire(room.stack.env["FANGATE_AMQP_URL_EDGE"], user="admin")
+    )
     async with connection:
         target = await (await connection.channel()).get_exchange(EVENTS, ensure=False)
         for copy in copies:
@@ -239,7 +241,10 @@ async def late_loop(room: Room) -> None:
 
 
 async def see_tasks(room: Room) -> str:
-    async with aiohttp.ClientSession() as session, session.get(f"{room.stack.admin_urls['auth']}/debug/tasks") as answer:
+    async with (
+        aiohttp.ClientSession() as session,
+        session.get(f"{room.stack.admin_urls['auth']}/debug/tasks") as answer,
+    ):
         tasks = (await answer.text()).splitlines()
     return f"/debug/tasks: {len(tasks) - 1} tasks, each with its place in the code"
 
@@ -248,9 +253,13 @@ async def second_version(room: Room) -> None:
     (port,) = ports.pick(1)
     code = "import runpy, libs.common.process as p; p._version = lambda: 'drill'; runpy.run_module('services.auth', run_name='__main__')"
     env = {"PATH": os.environ["PATH"], **room.stack.env, "FANGATE_ADMIN_PORT_AUTH": str(port)}
-    child = Child.spawn("auth-new", [sys.executable, "-c", code], env=env, log=room.stack.folder / "log" / "auth-new.log", cwd=ROOT)
+    child = Child.spawn(
+        "auth-new", [sys.executable, "-c", code], env=env, log=room.stack.folder / "log" / "auth-new.log", cwd=ROOT
+    )
     room.notes["child"] = child
-    room.others.write_text(json.dumps([{"targets": [f"127.0.0.1:{port}"], "labels": {"service": "auth"}}]), encoding="utf-8")
+    room.others.write_text(
+        json.dumps([{"targets": [f"127.0.0.1:{port}"], "labels": {"service": "auth"}}]), encoding="utf-8"
+    )
 
 
 async def end_second_version(room: Room) -> None:
@@ -276,7 +285,9 @@ async def table_back(room: Room) -> None:
 async def see_defect(room: Room) -> str:
     line = room.logged("edge", "unhandled error")
     kind = (line.get("exception") or [{}])[0].get("exc_type", "?")
-    return f"the caller read {room.notes['status']}; log: {_line(line, 'event', 'request_id')}, {kind} with its traceback"
+    return (
+        f"the caller read {room.notes['status']}; log: {_line(line, 'event', 'request_id')}, {kind} with its traceback"
+    )
 
 
 async def timer_fails(room: Room) -> None:
@@ -334,7 +345,11 @@ async def see_degraded(room: Room) -> str:
 
 
 async def lock_held(room: Room) -> None:
-    connection = await asyncpg.connect(room.servers.postgres.dsn.rpartition("/")[0] + "/" + room.stack.env["FANGATE_POSTGRES_DSN_MIGRATE"].rpartition("/")[2])
+    connection = await asyncpg.connect(
+        room.servers.postgres.dsn.rpartition("/")[0]
+        + "/"
+        + room.stack.env["FANGATE_POSTGRES_DSN_MIGRATE"].rpartition("/")[2]
+    )
     await connection.execute("BEGIN; LOCK TABLE sessions.upstream_calls IN ACCESS EXCLUSIVE MODE")
     room.notes["lock"] = connection
     room.notes["burst"] = asyncio.ensure_future(room.campaign.world.burst(80))
@@ -379,7 +394,9 @@ async def see_verify(room: Room) -> str:
     except Exception as exc:  # exit status 1: the books are wrong
         text = str(exc)
         named = str(_org(room)) in text
-        return f"`verify` ends with status 1 and {'names' if named else 'does not name'} the organization: {text[-260:]}"
+        return (
+            f"`verify` ends with status 1 and {'names' if named else 'does not name'} the organization: {text[-260:]}"
+        )
     return f"`verify`: {str(said)[:200]}"
 
 
@@ -392,7 +409,9 @@ async def rule_broken(room: Room) -> None:
 
 
 async def rule_holds(room: Room) -> None:
-    await room.owner("UPDATE billing.leases SET posted = posted - 1, amount = amount - 1 WHERE id = $1", room.notes["lease"])
+    await room.owner(
+        "UPDATE billing.leases SET posted = posted - 1, amount = amount - 1 WHERE id = $1", room.notes["lease"]
+    )
 
 
 async def see_rule(room: Room) -> str:
@@ -517,7 +536,9 @@ async def half_way_settled(room: Room) -> None:
 async def keys_guessed(room: Room) -> None:
     async with aiohttp.ClientSession(room.stack.url) as guesser:
         for _ in range(12):
-            for _ in range(10):  # ten unknown keys block an address; a block is lifted by the drill, not to wait for hours
+            for _ in range(
+                10
+            ):  # ten unknown keys block an address; a block is lifted by the drill, not to wait for hours
                 async with guesser.get("/api/whoami", headers={"X-API-Key": new_key("fgk_")}) as answer:
                     room.notes["guess"] = answer.status
             await _lift_blocks(room)
