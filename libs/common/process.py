@@ -45,6 +45,8 @@ class Process:
         self.service = service
         self.settings = settings
         self._health = Health()
+        # From the start: a series that is born with its first error has not risen, and its alert would miss it.
+        self._unhandled_errors = UNHANDLED_ERRORS.labels(service)
         self._resources: list[Closable] = []
         self._steps: list[tuple[str, Callable[[], Awaitable[None]]]] = []
         self._background: set[asyncio.Task[Any]] = set()
@@ -158,7 +160,7 @@ class Process:
             if error is not None:
                 _log.warning("background task failed during the drain", task=task.get_name(), exc_info=error)
             return
-        UNHANDLED_ERRORS.labels(self.service).inc()
+        self._unhandled_errors.inc()
         _log.error("background task ended by itself", task=task.get_name(), exc_info=error)
         self._exit_status = 1
         self._end.set()
@@ -174,7 +176,7 @@ class Process:
         self._end.set()
 
     def _unhandled(self, _loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-        UNHANDLED_ERRORS.labels(self.service).inc()
+        self._unhandled_errors.inc()
         _log.error("unhandled error", reason=context.get("message"), exc_info=context.get("exception"))
 
 

@@ -13,7 +13,7 @@ from libs.common.clock import Clock
 from libs.common.contracts.auth import Principal
 from libs.common.telemetry.log import logger
 from libs.common.telemetry.metrics import Counter
-from services.edge.domain.refusal import Refusal
+from services.edge.domain.refusal import CODES, Refusal
 
 WINDOW_MS: Final = 3_600_000
 EARLY_MAX: Final = 300  # calls before their time, of one key in one hour; the next one raises the alarm
@@ -39,14 +39,12 @@ class Refused:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._keys: OrderedDict[UUID, _Told] = OrderedDict()
-        self._counted: dict[str, Counter] = {}
+        # All from the start: a series that is born with its first refusal has not risen, and its alert would miss it.
+        self._counted = {code: REFUSALS.labels(code) for code in CODES}
 
     def saw(self, refusal: Refusal, caller: Principal | None) -> None:
         """One refusal, of `caller` if it was known. No I/O; raises nothing."""
-        child = self._counted.get(refusal.code)
-        if child is None:
-            child = self._counted[refusal.code] = REFUSALS.labels(refusal.code)
-        child.inc()
+        self._counted[refusal.code].inc()
         if caller is not None and refusal.code == "RATE_LIMIT_EXCEEDED":
             self._told_to_wait(caller, refusal.retry_after_s)
 
