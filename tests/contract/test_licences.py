@@ -29,7 +29,7 @@ LOCKED = sorted({name for lock in ("runtime", "dev", "extras") for name in pins(
 def licence_of(name: str) -> str:
     """What a distribution says of itself: expression, field, classifiers."""
     about = metadata.metadata(name)
-    said = [about.get("License-Expression") or "", (about.get("License") or "")[:200]]
+    said = [(each or "")[:200] for field in ("License-Expression", "License") for each in about.get_all(field) or []]
     said += [each for each in about.get_all("Classifier") or [] if each.startswith("License ::")]
     return " / ".join(each for each in said if each)
 

@@ -557,7 +557,7 @@ async def see_ignored(room: Room) -> str:
 
 async def key_revoked(room: Room) -> None:
     line = room.logged("edge", "a key ignores Retry-After")
-    await room.stack.cli("auth", "key", "revoke", "--org", line["org_id"], "--key-id", line["key_id"])
+    await room.stack.cli("auth", "key", "revoke", line["key_id"])
     room.notes["said"] = f"the key then reads {await room.call('/api/whoami', key=room.notes['slow'].key)}"
 
 
@@ -612,7 +612,7 @@ DRILLS: Final = (
     Drill(entry="FangateSessionsOverdue", caused_by="renewals due a day ago and claimed by nobody who lives", cause=sessions_overdue, look=see_overdue, done="claims ended; renewed by themselves", safe=sessions_renewed),
     Drill(entry="FangateSessions", alert="FangateSessionsBurns", caused_by="the same", cause=sessions_overdue, look=see_overdue, done="claims ended; renewed by themselves", safe=sessions_renewed, window="5 min and 1 h"),
     Drill(entry="FangateKeyMisused", caused_by="330 calls of a key that was told to wait", cause=waits_ignored, look=see_ignored, done="`key revoke`", safe=key_revoked, window="1 h"),
-    Drill(entry="FangateRefusalsMany", caused_by="a key tries a right that it has not", cause=many_refusals, look=see_refusals, done="nothing: it is given nothing, and its window is used up", safe=refusals_end, window="10 min"),
+    Drill(entry="FangateRefusalsMany", caused_by="a key tries a right that it has not", cause=many_refusals, look=see_refusals, done="nothing: it is given nothing, and its window is used up", safe=refusals_end, window="10 min", fires_within_s=300.0),
     Drill(entry="FangateKeysGuessed", caused_by="unknown keys, until the address was blocked twelve times", cause=keys_guessed, look=see_guesses, done="nothing: blocked", safe=_nothing, window="30 min"),
     Drill(entry="FangateVoidsPending", caused_by="RabbitMQ killed under load", cause=broker_killed, look=see_voids, done="RabbitMQ started before any edge was stopped", safe=broker_started),
     Drill(entry="FangateOutboxStuck", caused_by="RabbitMQ killed, an organization suspended and resumed meanwhile", cause=outbox_stuck, look=see_outbox, done="RabbitMQ started", safe=broker_started),
