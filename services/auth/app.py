@@ -19,7 +19,7 @@ from services.auth.usecases.create_role import CreateRole
 from services.auth.usecases.invite_user import InviteUser
 from services.auth.usecases.issue_key import IssueKey
 from services.auth.usecases.issue_personal_key import IssuePersonalKey
-from services.auth.usecases.log_model_deed import LogModelDeed
+from services.auth.usecases.log_deed import LogDeed
 from services.auth.usecases.project_subscription import ProjectSubscription
 from services.auth.usecases.record_calls import RecordCalls
 from services.auth.usecases.remove_role import RemoveRole
@@ -63,7 +63,7 @@ def use_cases(
         invite_user=InviteUser(accounts, clock),
         issue_key=IssueKey(accounts, peppers, clock),
         issue_personal_key=IssuePersonalKey(accounts, peppers, clock),
-        log_model_deed=LogModelDeed(accounts),
+        log_deed=LogDeed(accounts),
         project_subscription=ProjectSubscription(accounts),
         record_calls=RecordCalls(records, clock),
         remove_role=RemoveRole(accounts, clock),
