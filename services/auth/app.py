@@ -11,6 +11,7 @@ from services.auth.entry.timers import timers
 from services.auth.settings import AuthSettings
 from services.auth.store.calls import PostgresCallRecords
 from services.auth.store.postgres import PostgresAccounts, PostgresKeyHolders
+from services.auth.store.retention import forget_old
 from services.auth.usecases import UseCases
 from services.auth.usecases.accept_invitation import AcceptInvitation
 from services.auth.usecases.add_user import AddUser
@@ -46,7 +47,11 @@ async def build(process: Process) -> None:
     accounts, clock = PostgresAccounts(worker.db, worker.outbox), SystemClock()
     records = PostgresCallRecords(worker.db)
     do = use_cases(accounts, PostgresKeyHolders(worker.db), records, peppers, clock)
-    for timer in timers(forget_calls=do.record_calls.forget):
+
+    async def forget() -> int:
+        return await forget_old(worker.db, clock.now())
+
+    for timer in timers(forget_calls=do.record_calls.forget, forget_old=forget):
         process.start(timer.name, timer.run())
     await worker.serve(consumers(do, accounts, records, clock))
 

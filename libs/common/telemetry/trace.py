@@ -21,3 +21,8 @@ def accept_traceparent(given: str | None) -> str:
     if given and _PATTERN.fullmatch(given):
         return f"{given[:36]}{random_bytes(8).hex()}{given[52:]}"
     return new_traceparent()
+
+
+def unsampled(given: str | None) -> str:
+    """`given` if it is well-formed, but not asking to be recorded; else an empty string."""
+    return f"{given[:53]}00" if given and _PATTERN.fullmatch(given) else ""

@@ -11,6 +11,7 @@ from libs.common.telemetry.log import logger
 from libs.common.telemetry.metrics import LATENCY_BUCKETS, OVERHEAD_BUCKETS, Counter, Gauge, Histogram
 from services.edge.domain.catalogue import Route
 from services.edge.domain.refusal import Refusal
+from services.edge.entry.abuse import Refused
 from services.edge.usecases.proxy_call import Call
 
 SLOW_SECONDS: Final = 2.0
@@ -35,7 +36,8 @@ _log = logger(__name__)
 class Observer:
     """Children of metrics are bound once per route and outcome."""
 
-    def __init__(self) -> None:
+    def __init__(self, refused: Refused) -> None:
+        self._refused = refused
         self._requests: dict[tuple[str, str, int, str], Counter] = {}
         self._durations: dict[str, Histogram] = {}
         self._running = itertools.count()
@@ -60,6 +62,8 @@ class Observer:
         if duration is None:
             duration = self._durations[name] = DURATION.labels(name)
         duration.observe(seconds)
+        if refusal is not None:
+            self._refused.saw(refusal, None if call is None else call.caller)
         upstream_ms = call.upstream.upstream_ms if call is not None and call.upstream is not None else 0
         if call is not None:
             self._auth_ok.inc()
