@@ -15,6 +15,7 @@ from typing import Any
 import aiohttp
 import asyncpg
 import pytest
+import pytest_asyncio
 
 from deploy.local.profile import RUN
 from tests.support.faults.servers import FaultServers, fault_servers
@@ -27,6 +28,8 @@ LOAD_S = 2.0  # before the first kill, between two, and after the last
 KILLS = 3
 SETTLED_S_MAX = 240.0
 NO_ANSWER = 0
+# A whole system starts, and heals three times.
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(900)]
 
 BOOKS = """SELECT coalesce(sum(amount) FILTER (WHERE code = 11), 0) - coalesce(sum(amount) FILTER (WHERE code = 20), 0)
              FROM billing.transfers WHERE org_id = $1"""
@@ -68,7 +71,7 @@ class System:
             await connection.close()
 
 
-@pytest.fixture(scope="module")
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def system() -> AsyncIterator[System]:
     run = RUN / f"faults-{os.getpid()}-submissions"
     try:
