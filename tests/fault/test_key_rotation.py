@@ -52,7 +52,9 @@ async def test_every_ring_is_rotated_under_load() -> None:
         # then
         assert await money_of(system) == Figures()
         assert set(before) == {"dev"}
-        assert moved["next"] == len(system.tenants)  # the keys in use; those that sleep stay, and die with the old pepper
+        assert moved["next"] == len(
+            system.tenants
+        )  # the keys in use; those that sleep stay, and die with the old pepper
         assert rewrapped >= len(system.tenants)
         assert rewrapped_again == 0
         assert system.money.seen.calls > 100

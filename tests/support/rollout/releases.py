@@ -70,7 +70,11 @@ def next_release(folder: Path) -> Path:
         text = text.replace(before, after)
         if "later." in after:
             text = re.sub(
-                r"^from libs\.", "from libs.common.contracts import later\nfrom libs.", text, count=1, flags=re.MULTILINE
+                r"^from libs\.",
+                "from libs.common.contracts import later\nfrom libs.",
+                text,
+                count=1,
+                flags=re.MULTILINE,
             )
         (folder / path).write_text(text, encoding="utf-8")
     for service in services_with_migrations():
