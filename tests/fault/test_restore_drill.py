@@ -3,6 +3,7 @@ restored to a moment, `verify`, and business goes on. `make restore-drill` print
 """
 
 import os
+import sys
 import time
 from typing import Any
 
@@ -122,7 +123,7 @@ async def test_the_ledger_is_restored_to_a_moment_and_verifies_to_its_last_seal(
             assert await after(drill, stack, tenant) == Figures()
             await drill.seal()
             assert (await stack.cli("billing", "verify", "--head", kept))["result"] == "OK"
-        print(
+        sys.stdout.write(
             f"restored to {drill.moment:%H:%M:%S.%f} in {seconds:.1f} s: {drill.rows} transfers, seal "
-            f"{drill.head['seal_no']} covers {drill.head['sealed_rows']}, {drill.head['unsealed_rows']} after it; books agree"
+            f"{drill.head['seal_no']} covers {drill.head['sealed_rows']}, {drill.head['unsealed_rows']} after it; books agree\n"
         )

@@ -176,7 +176,7 @@ class Edge:
         key = presented_key(headers, surface)
         address = self._proxies.client(request.remote or "", headers.getall("X-Forwarded-For", ()))
         credential, caller = await self._authenticate(key, address)
-        current_traceparent.set(accept_traceparent(headers.get("traceparent")))
+        current_traceparent.set(accept_traceparent(headers.get("traceparent"), exchange.id))
         spoken = self._versions(headers, surface, route, caller.api_version)
         exchange.version, exchange.asked, exchange.spoken = spoken.version, spoken.asked, spoken.headers
         too_large = declared_too_large(request, surface.body_bytes_max)

@@ -23,28 +23,7 @@ _TABLE: Final = re.compile(
     r"^CREATE TABLE (?:IF NOT EXISTS )?(?:\{service\}\.|[a-z]+\.)?([a-z_]+)\b(?!.*PARTITION OF)", re.MULTILINE
 )
 
-_LATER: Final = '''"""What a later release writes: every struct has a member that is unknown today."""
-
-import msgspec
-
-
-def encode(value):
-    return msgspec.json.encode(_with_more(value))
-
-
-def _with_more(value):
-    if isinstance(value, msgspec.Struct):
-        config, fields = value.__struct_config__, msgspec.structs.fields(value)
-        members = [(field.encode_name, _with_more(getattr(value, field.name))) for field in fields]
-        if config.array_like:
-            return [member for _, member in members] + ["of the next release"]
-        return dict(members) | {"of_the_next_release": [{"a": 1}]}
-    if isinstance(value, dict):
-        return {key: _with_more(member) for key, member in value.items()}
-    if isinstance(value, list | tuple):
-        return [_with_more(member) for member in value]
-    return value
-'''
+_LATER: Final = Path(__file__).with_name("later.py")
 # file -> what is said otherwise in the next release
 _CHANGES: Final = {
     "libs/common/contracts/wire.py": ("raw = msgspec.json.encode(body)", "raw = later.encode(body)"),
@@ -63,7 +42,7 @@ def next_release(folder: Path) -> Path:
     """Make the next release in `folder`."""
     for name in CODE:
         shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
-    (folder / "libs/common/contracts/later.py").write_text(_LATER, encoding="utf-8")
+    shutil.copy(_LATER, folder / "libs/common/contracts/later.py")
     for path, (before, after) in {**_CHANGES, "libs/common/bus/frames.py": _HEADS}.items():
         text = (folder / path).read_text(encoding="utf-8")
         assert text.count(before) == 1, f"{path} does not say {before!r} once: the next release must be made otherwise"

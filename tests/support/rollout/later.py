@@ -1,0 +1,28 @@
+"""What a later release writes on the bus: every struct, at any depth, has a member that is unknown today.
+
+The next release of a rollout carries this file (`releases.py`), so it keeps to msgspec.
+"""
+
+from typing import Any
+
+import msgspec
+
+
+def encode(value: Any) -> bytes:
+    """`value` as JSON, as a later release would write it."""
+    return msgspec.json.encode(with_more(value))
+
+
+def with_more(value: Any) -> Any:
+    """`value` in plain types, its structs with more in them."""
+    if isinstance(value, msgspec.Struct):
+        fields = msgspec.structs.fields(value)
+        if value.__struct_config__.array_like:
+            return [*(with_more(getattr(value, field.name)) for field in fields), "of the next release"]
+        members = {field.encode_name: with_more(getattr(value, field.name)) for field in fields}
+        return members | {"of_the_next_release": [{"a": 1}]}
+    if isinstance(value, dict):
+        return {key: with_more(member) for key, member in value.items()}
+    if isinstance(value, list | tuple):
+        return [with_more(member) for member in value]
+    return value
