@@ -16,11 +16,13 @@ def encode(value: Any) -> bytes:
 def with_more(value: Any) -> Any:
     """`value` in plain types, its structs with more in them."""
     if isinstance(value, msgspec.Struct):
-        fields = msgspec.structs.fields(value)
-        if value.__struct_config__.array_like:
+        fields, config = msgspec.structs.fields(value), value.__struct_config__
+        if config.array_like:
             return [*(with_more(getattr(value, field.name)) for field in fields), "of the next release"]
-        members = {field.encode_name: with_more(getattr(value, field.name)) for field in fields}
-        return members | {"of_the_next_release": [{"a": 1}]}
+        known = {field.encode_name: getattr(value, field.name) for field in fields}
+        members = {name: with_more(member) for name, member in known.items() if member is not msgspec.UNSET}
+        kind = {} if config.tag_field is None else {config.tag_field: config.tag}
+        return kind | members | {"of_the_next_release": [{"a": 1}]}
     if isinstance(value, dict):
         return {key: with_more(member) for key, member in value.items()}
     if isinstance(value, list | tuple):
