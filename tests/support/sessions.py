@@ -24,7 +24,7 @@ from services.sessions.app import Stores, stores, use_cases
 from services.sessions.domain.credentials import Credentials
 from services.sessions.domain.model import Model, State
 from services.sessions.domain.pace import Rate
-from services.sessions.domain.vault import Vault
+from libs.common.vault import Vault
 from services.sessions.entry.consumers import consumers
 from services.sessions.gateways.providers.dialect import Dialect
 from services.sessions.gateways.providers.session import SessionProvider
