@@ -144,7 +144,7 @@ async def test_R179_an_announcement_reaches_every_organization_and_can_be_read(
         assert page.next is None
         assert (await operator("announcement list"))["announcements"][0]["url"] == "https://example.com/news"
     status, _, err = await operator.run([*words[:-1], " "])
-    assert (status, "1 to 5000 characters" in err) == (2, True)
+    assert (status, "a text 1 to 5000" in err) == (2, True)
 
 
 async def test_secrets_are_rewrapped_under_another_key(
