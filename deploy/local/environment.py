@@ -16,6 +16,8 @@ _INHERITED: Final = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "SSL_CERT
 # The administrator's addresses of given servers; a service gets its own login instead.
 _WITHHELD: Final = frozenset({*VARIABLES, "FANGATE_MANAGEMENT_URL", "FANGATE_SERVERS"})
 
+_PASSED: Final = ("FANGATE_", "OTEL_", "SENTRY_")
+
 _REPLICAS_MAX: Final = 8
 
 
@@ -91,7 +93,7 @@ class Environment:
         """The whole environment of one process."""
         inherited = {name: os.environ[name] for name in _INHERITED if name in os.environ}
         # What a person set for one run (FANGATE_LOG_LEVEL=debug make run) passes through, under what we set ourselves.
-        passed = {k: v for k, v in os.environ.items() if k.startswith("FANGATE_") and k not in _WITHHELD}
+        passed = {k: v for k, v in os.environ.items() if k.startswith(_PASSED) and k not in _WITHHELD}
         return {**inherited, "PYTHONUNBUFFERED": "1", **passed, **self._settings(instance)}
 
     async def run(self, service: str, *arguments: str, stdin: str = "") -> dict[str, Any]:

@@ -63,6 +63,8 @@ EDGE: Final = Board(
         ("Abuse", [
             Panel(title="Addresses blocked", lines=value("sum(increase(fangate_auth_blocks_total[1h]))", "in an hour")),
             Panel(title="Keys that seem shared", lines=value("sum(increase(fangate_key_sharing_suspected_total[1h]))", "in an hour")),
+            Panel(title="Refusals by code", unit="reqps", lines=(rate("fangate_refusals_total", "code"),)),
+            Panel(title="Keys that do not wait", lines=value("sum(increase(fangate_waits_ignored_total[1h]))", "in an hour")),
             Panel(title="Questions to Redis without an answer", lines=value("sum(rate(fangate_ratelimit_backend_errors_total[$__rate_interval]))", "per second")),
         ]),
     ),

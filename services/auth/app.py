@@ -22,6 +22,7 @@ from services.auth.settings import AuthSettings
 from services.auth.store.calls import PostgresCallRecords
 from services.auth.store.deliveries import PostgresDeliveries
 from services.auth.store.postgres import PostgresAccounts, PostgresKeyHolders
+from services.auth.store.retention import forget_old
 from services.auth.store.webhooks import PostgresAnnouncements, PostgresEndpoints, SealedSecrets
 from services.auth.usecases import UseCases
 from services.auth.usecases.accept_invitation import AcceptInvitation
@@ -35,7 +36,7 @@ from services.auth.usecases.deliver_webhooks import DeliverWebhooks
 from services.auth.usecases.invite_user import InviteUser
 from services.auth.usecases.issue_key import IssueKey
 from services.auth.usecases.issue_personal_key import IssuePersonalKey
-from services.auth.usecases.log_model_deed import LogModelDeed
+from services.auth.usecases.log_deed import LogDeed
 from services.auth.usecases.make_announcement import MakeAnnouncement
 from services.auth.usecases.project_subscription import ProjectSubscription
 from services.auth.usecases.record_calls import RecordCalls
@@ -75,7 +76,11 @@ async def build(process: Process) -> None:
         wake=wake, is_strict=settings.is_strict,
     )  # fmt: skip
     loop = DeliveryLoop(webhooks.deliver, wake)
-    for timer in timers(forget_calls=do.record_calls.forget, webhooks=webhooks.deliver):
+
+    async def forget() -> int:
+        return await forget_old(worker.db, clock.now())
+
+    for timer in timers(forget_calls=do.record_calls.forget, forget_old=forget, webhooks=webhooks.deliver):
         process.start(timer.name, timer.run())
     process.start("webhooks", loop.run())
     process.on_drain("webhooks", loop.drain)
@@ -94,7 +99,7 @@ def use_cases(
         invite_user=InviteUser(accounts, clock),
         issue_key=IssueKey(accounts, peppers, clock),
         issue_personal_key=IssuePersonalKey(accounts, peppers, clock),
-        log_model_deed=LogModelDeed(accounts),
+        log_deed=LogDeed(accounts),
         project_subscription=ProjectSubscription(accounts),
         record_calls=RecordCalls(records, clock),
         remove_role=RemoveRole(accounts, clock),

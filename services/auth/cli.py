@@ -118,6 +118,8 @@ async def _org_create(desk: Desk, arguments: argparse.Namespace) -> Answer:
         is_sandbox=arguments.sandbox,
         owner_email=arguments.owner_email,
     )
+    if features := _names(arguments.enable):
+        await desk.do.set_features(organization.org_id, enable=features)
     return {"org_id": organization.org_id}
 
 
@@ -327,6 +329,7 @@ def _parser() -> argparse.ArgumentParser:
     create.add_argument("--org-id", type=uuid.UUID, help="its id, instead of a fresh one")
     create.add_argument("--owner-email", help="the owner's address, instead of a placeholder")
     create.add_argument("--sandbox", action="store_true", help="a test organization: sandbox keys and models only")
+    create.add_argument("--enable", default="", metavar="A,B", help="features, as `org feature` switches them")
     _verb(org, "list", _org_list, "all organizations")
     _verb(org, "show", _org_show, "one organization").add_argument("org", type=uuid.UUID)
     for verb, state, purpose in (

@@ -232,7 +232,7 @@ async def a_world(
             registries=registries, names=Names(), eyes=PageEyes(http, clock), relay=None if is_dry else relay,
             mailbox=open_mailbox(f"maildir:{maildir}"), folder=MailFolder(dry) if is_dry else None, sleep=no_pause,
         )  # fmt: skip
-        do = under_way(takedowns.on, outside, sending, clock)
+        do = under_way(takedowns.on, outside, sending, clock, takedowns.do.way)
         world = World(takedowns, clock, sink, site, names, registries, maildir, dry, tokens, do, database.admin_dsn)
         takedowns.on_job = world.on_job
         try:

@@ -134,6 +134,7 @@ REGISTRY: Final = Registry(
         _event("billing.balance.changed.v1", billing.BalanceChanged),
         _event("billing.credits.low.v1", billing.CreditsLow),
         _event("billing.subscription.changed.v1", billing.SubscriptionChanged),
+        _event("billing.subscription.managed.v1", billing.SubscriptionManaged),
         _event("edge.usage.recorded.v1", edge.UsageRecorded, sharded=True),
         _event("edge.usage.voided.v1", edge.UsageVoided, sharded=True),
         _event("edge.calls.counted.v1", edge.CallsCounted),

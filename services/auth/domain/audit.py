@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from libs.common.contracts.billing import SubscriptionManaged
 from libs.common.contracts.sessions import ModelManaged
 from services.auth.domain.key import Key
 from services.auth.domain.organization import Organization, OrganizationState, User, UserState
@@ -102,6 +103,10 @@ def key_revoked(key_id: uuid.UUID) -> Deed:
 
 def model_managed(event: ModelManaged) -> Deed:
     return Deed(action=f"model.{event.action}", object_id=event.model_id, details=event.details)
+
+
+def subscription_managed(event: SubscriptionManaged) -> Deed:
+    return Deed(action=f"subscription.{event.action}", object_id=event.org_id, details=event.details)
 
 
 def webhook_created(endpoint: Endpoint) -> Deed:

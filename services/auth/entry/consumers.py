@@ -5,6 +5,7 @@ from libs.common.clock import Clock
 from libs.common.contracts import auth, billing, edge, sessions
 from libs.common.contracts.envelope import Context, Message
 from libs.common.errors import Transient
+from services.auth.domain import audit
 from services.auth.domain.errors import NotFound
 from services.auth.domain.ports import Accounts, CallRecords
 from services.auth.domain.webhook_events import ANNOUNCED
@@ -30,9 +31,13 @@ def consumers(
             raise Transient(f"organization {message.org_id} is not known") from exc
         await announce(message, context)
 
-    async def log_model_deed(message: sessions.ModelManaged, context: Context) -> None:
+    async def log_deed(message: sessions.ModelManaged | billing.SubscriptionManaged, context: Context) -> None:
+        if isinstance(message, sessions.ModelManaged):
+            deed = audit.model_managed(message)
+        else:
+            deed = audit.subscription_managed(message)
         try:
-            await do.log_model_deed(message, context.message_id)
+            await do.log_deed(message.org_id, message.by, deed, context.message_id)
         except NotFound as exc:
             raise Transient(f"organization {message.org_id} is not known") from exc
 
@@ -50,7 +55,7 @@ def consumers(
         ),
         events("auth.events", prefetch=50, workers=20)
         .on(billing.SubscriptionChanged, project_subscription)
-        .on(sessions.ModelManaged, log_model_deed)
+        .on(sessions.ModelManaged, billing.SubscriptionManaged, log_deed)
         .on(edge.CallsCounted, record_calls)
         .on(*(message for message in ANNOUNCED if message is not billing.SubscriptionChanged), announce),
     ]

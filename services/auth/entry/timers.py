@@ -11,7 +11,9 @@ FORGET_SECONDS: Final = 600.0
 OVERDUE_SECONDS: Final = 10.0
 
 
-def timers(*, forget_calls: Callable[[], Awaitable[int]], webhooks: DeliverWebhooks) -> list[Timer]:
+def timers(
+    *, forget_calls: Callable[[], Awaitable[int]], forget_old: Callable[[], Awaitable[int]], webhooks: DeliverWebhooks
+) -> list[Timer]:
     """All timers of the service. What they do is safe in any number of processes at once."""
 
     def all_of(forget: Callable[[], Awaitable[int]]) -> Callable[[], Awaitable[None]]:
@@ -26,6 +28,7 @@ def timers(*, forget_calls: Callable[[], Awaitable[int]], webhooks: DeliverWebho
 
     return [
         Timer("forget old calls", FORGET_SECONDS, all_of(forget_calls)),
+        Timer("forget old people and links", FORGET_SECONDS, all_of(forget_old)),
         Timer("forget old webhooks", FORGET_SECONDS, all_of(webhooks.forget)),
         Timer("webhooks overdue", OVERDUE_SECONDS, look),
     ]

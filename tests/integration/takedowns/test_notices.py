@@ -1,7 +1,9 @@
 """Notices on real servers: what is mailed, what never is, and what becomes of each."""
 
+import dataclasses
 import uuid
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,7 @@ from libs.common.contracts.notices import FileTakedown
 from libs.common.contracts.takedowns import ActionRequired, NoticeBounced, NoticeSent, UrlChanged
 from services.takedowns.domain.follow_up import MAILBOX_PER_HOUR
 from services.takedowns.domain.host import Method, Responsible, Source
+from services.takedowns.domain.notice_mail import Envelope
 from tests.support.servers import TestDatabase
 from tests.support.takedowns import Takedowns
 from tests.support.under_way import HOST, MAILBOX, World, a_world
@@ -341,6 +344,33 @@ async def test_a_stage_name_writes_no_header(world: World, evil: str) -> None:
     assert mail["Bcc"] is None
     assert mail["X-Evil"] is None
     assert [recipient for _, recipient, _ in world.sink.mails] == [MAILBOX]
+
+
+async def test_a_defect_that_some_urls_meet_stops_no_others_and_their_credits_return_once(dry: World) -> None:
+    @dataclass
+    class Breaking:
+        """A folder that breaks on one creator's mails."""
+
+        async def keep(self, name: str, envelope: Envelope) -> None:
+            if b"Poison" in envelope.raw:
+                raise ZeroDivisionError
+
+    dry.do = dataclasses.replace(dry.do, plan_notices=dataclasses.replace(dry.do.plan_notices, folder=Breaking()))
+    await dry.entry()
+    bad = await dry.takedowns.creator("Poison")
+    await dry.begin("/a", creator=bad)
+    good = await dry.begin("/b")
+    assert await dry.states(good) == [("action_required", 0)]
+    for _ in range(3):
+        assert await dry.takedowns.balance() == 100_000 - 2
+        await dry.turn(minutes=6)
+    assert await dry.states(bad) == [("failed_refunded", 0)]
+    for _ in range(3):
+        await dry.turn(minutes=6)
+        await dry.takedowns.on.refunds.send(older_s=0, limit=10)
+    assert await dry.takedowns.balance() == 100_000 - 1
+    await dry.submit("/a", creator=bad)
+    assert await dry.takedowns.balance() == 100_000 - 2, "new again"
 
 
 async def test_complaints_about_consent_are_always_a_persons(world: World) -> None:
