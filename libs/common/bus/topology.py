@@ -52,6 +52,7 @@ _ANNOUNCED: Final = (
     "billing.credits.low.#", "billing.subscription.#", "sessions.model.#",
     "takedowns.url.#", "takedowns.notice.#", "takedowns.action.#", "takedowns.creator.#",
     "takedowns.batch.accepted.#", "takedowns.batch.refunded.#",
+    "auth.key.revoked.#", "auth.webhook.disabled.#", "auth.announcement.made.#",
 )  # fmt: skip
 
 # What every edge's own queue listens to.

@@ -15,6 +15,7 @@ from libs.common.contracts import (
     personal_keys,
     sessions,
     takedowns,
+    webhooks,
 )
 from libs.common.contracts.envelope import Kind, Message
 
@@ -105,6 +106,18 @@ REGISTRY: Final = Registry(
         _rpc("auth.rpc.role.create.v1", auth.CreateRole, auth.RoleCreated),
         _rpc("auth.rpc.role.replace.v1", auth.ReplaceRole, auth.RoleChanged),
         _rpc("auth.rpc.role.delete.v1", auth.DeleteRole, auth.RoleDeleted),
+        _rpc("auth.rpc.webhook.list.v1", webhooks.ListWebhooks, webhooks.Webhooks),
+        _rpc("auth.rpc.webhook.get.v1", webhooks.GetWebhook, webhooks.WebhookAnswer),
+        _rpc("auth.rpc.webhook.create.v1", webhooks.CreateWebhook, webhooks.WebhookSecret),
+        _rpc("auth.rpc.webhook.update.v1", webhooks.UpdateWebhook, webhooks.WebhookAnswer),
+        _rpc("auth.rpc.webhook.delete.v1", webhooks.DeleteWebhook, webhooks.WebhookAnswer),
+        _rpc("auth.rpc.webhook.rotate_secret.v1", webhooks.RotateWebhookSecret, webhooks.WebhookSecret),
+        _rpc("auth.rpc.webhook.test.v1", webhooks.TestWebhook, webhooks.DeliveryAnswer),
+        _rpc("auth.rpc.webhook.list_deliveries.v1", webhooks.ListDeliveries, webhooks.Deliveries),
+        _rpc("auth.rpc.webhook.replay.v1", webhooks.ReplayDelivery, webhooks.DeliveryAnswer),
+        _rpc("auth.rpc.announcement.list.v1", webhooks.ListAnnouncements, webhooks.Announcements),
+        _event("auth.webhook.disabled.v1", webhooks.WebhookDisabled),
+        _event("auth.announcement.made.v1", webhooks.AnnouncementMade),
         _event("auth.org.changed.v1", auth.OrganizationChanged),
         _event("auth.key.revoked.v1", auth.KeyRevoked),
         _rpc("billing.rpc.lease.open.v1", billing.OpenLease, billing.LeaseOpened, "edge takedowns"),
