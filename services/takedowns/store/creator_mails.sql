@@ -28,7 +28,7 @@ RETURNING i.kind, h.host, i.notice_id, false AS is_sandbox;
 -- name: add_creator_mail
 -- A mail that is planned, or only rendered.
 INSERT INTO creator_mails (id, org_id, creator_id, to_addr, status, raw, made_at, due_at)
-VALUES ($1, $2, $3, $4, $5, $6, $7, CASE WHEN $5 = 'planned' THEN $7 END);
+VALUES ($1, $2, $3, $4, $5::text, $6, $7::timestamptz, CASE WHEN $5::text = 'planned' THEN $7::timestamptz END);
 
 -- name: claim_creator_mail
 -- One that is due. From here on it may have left.
@@ -40,8 +40,8 @@ RETURNING id, to_addr, raw, tries;
 
 -- name: settle_creator_mail
 -- What became of it.
-UPDATE creator_mails SET status = $2, due_at = $3, last_code = coalesce($4, last_code), claimed_until = NULL,
-                         sent_at = CASE WHEN $2 = 'sent' THEN $5::timestamptz END
+UPDATE creator_mails SET status = $2::text, due_at = $3, last_code = coalesce($4, last_code), claimed_until = NULL,
+                         sent_at = CASE WHEN $2::text = 'sent' THEN $5::timestamptz END
  WHERE id = $1;
 
 -- name: give_up_lost_creator_mails

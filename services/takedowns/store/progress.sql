@@ -93,7 +93,7 @@ VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT DO NOTHING;
 -- name: count_failures
 -- One more failure of each of these, in the order of the index; those of more than a day ago are forgotten. Answers the counts.
 INSERT INTO url_failures AS f (creator_id, url_id, last_at)
-SELECT c, i, $3 FROM unnest($1::bigint[], $2::uuid[]) AS s(c, i)
+SELECT c, i, $3::timestamptz FROM unnest($1::bigint[], $2::uuid[]) AS s(c, i)
 ON CONFLICT (creator_id, url_id) DO UPDATE
-   SET tries = CASE WHEN f.last_at < $3 - interval '1 day' THEN 1 ELSE f.tries + 1 END, last_at = $3
+   SET tries = CASE WHEN f.last_at < $3::timestamptz - interval '1 day' THEN 1 ELSE f.tries + 1 END, last_at = $3::timestamptz
 RETURNING creator_id, url_id, tries;

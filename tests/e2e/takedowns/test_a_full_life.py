@@ -147,7 +147,7 @@ async def test_a_url_from_its_submission_to_its_proved_removal_and_every_way_tha
         # then contacts are found, and one notice is delivered to each over SMTP
         async def hosts_are_known() -> bool:
             found = [(await client.call("GET", f"/hosts/{host}"))[1] for host in (GONE, BOUNCE, REFUSE, COUNTER, FORM)]
-            return all(each["resolved_at"] for each in found)
+            return all(each["contact_source"] == "operator" for each in found)
 
         await life.until(hosts_are_known)
         life.later(2 * MINUTE)

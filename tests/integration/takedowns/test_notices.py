@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from libs.common.contracts.creators import CreatorInput, OfficialLink, SubmitCreators
@@ -15,6 +16,7 @@ from libs.common.contracts.takedowns import ActionRequired, NoticeBounced, Notic
 from services.takedowns.domain.follow_up import MAILBOX_PER_HOUR
 from services.takedowns.domain.host import Method, Responsible, Source
 from services.takedowns.domain.notice_mail import Envelope
+from tests.support.mails import a_mail
 from tests.support.servers import TestDatabase
 from tests.support.takedowns import Takedowns
 from tests.support.under_way import HOST, MAILBOX, World, a_world
@@ -36,7 +38,7 @@ def said(world: World, kind: type[Any]) -> list[Any]:
     return [message for message in world.said if isinstance(message, kind)]
 
 
-async def test_a_batch_becomes_one_mail_to_a_verified_mailbox(world: World) -> None:
+async def test_R103_a_batch_becomes_one_mail_to_a_verified_mailbox_without_a_further_call(world: World) -> None:
     await world.entry()
     creator = await world.submit("/a", "/b?x=1", "/c")
     await world.turn(seconds=1)
@@ -60,7 +62,7 @@ async def test_a_batch_becomes_one_mail_to_a_verified_mailbox(world: World) -> N
     assert moves.count(("ready", "noticed")) == 3
 
 
-async def test_R177_no_mail_of_a_creator_names_its_address_or_notes(world: World) -> None:
+async def test_R177_no_mail_and_no_message_names_a_creators_notes_nor_a_batchs(world: World) -> None:
     await world.entry()
     said_ = CreatorInput(
         stage_name="Luna", email="private@home-of-luna.com", official_links=(OfficialLink("onlyfans", "luna"),),
@@ -70,8 +72,17 @@ async def test_R177_no_mail_of_a_creator_names_its_address_or_notes(world: World
     creator = await world.takedowns.db.fetchval("SELECT public_id FROM creators WHERE stage_name = 'Luna'")
     await world.begin("/a", creator=creator, notes="SECRETBATCH")
     raw = world.sink.mails[0][2].decode()
-    for secret in ("home-of-luna", "Maria", "SECRETNOTE", "SECRETBATCH"):
-        assert secret not in raw
+    world.receive(a_mail("I submit a counter notification under 17 U.S.C. 512(g)(3).", to=world.reply_to()))
+    await world.turn(minutes=1)
+    world.clock.advance(minutes=10)
+    await world.do.tell_creators()
+    assert len(world.sink.mails) == 2, "to the host, and to the creator's people"
+    told = [msgspec.json.encode(message).decode() for message in world.said]
+    assert len(told) > 4
+    for secret in ("Maria", "SECRETNOTE", "SECRETBATCH"):
+        assert not [each for each in (*told, *(mail[2].decode() for mail in world.sink.mails)) if secret in each]
+    assert "home-of-luna" not in raw
+    assert not [each for each in told if "home-of-luna" in each]
 
 
 async def test_more_urls_than_a_mail_takes_become_more_mails_a_quarter_of_an_hour_apart(world: World) -> None:
