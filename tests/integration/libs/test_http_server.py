@@ -37,8 +37,8 @@ class House:
 async def test_a_leaving_server_closes_connections_by_its_answers_and_takes_new_ones() -> None:
     server = await House().start()
     url = f"http://127.0.0.1:{server.port}/"
-    async with aiohttp.ClientSession() as known:
-        async with known.get(url) as answer:
+    async with aiohttp.ClientSession() as idle, aiohttp.ClientSession() as known:
+        async with idle.get(url), known.get(url) as answer:
             assert "Connection" not in answer.headers
         closing = asyncio.create_task(server.close())
         await asyncio.sleep(0)
