@@ -26,7 +26,7 @@ SUITES: Final = (
     "tests/integration/edge", "tests/integration/sessions", "tests/integration/takedowns",
 )  # fmt: skip
 INSTALL_SECONDS_MAX: Final = 600
-SUITES_SECONDS_MAX: Final = 1_800
+SUITES_SECONDS_MAX: Final = 3_600
 EXIT_FAILED: Final = 1
 
 
