@@ -63,6 +63,7 @@ class Environment:
     key_peppers: str
     vault_keys: str
     form_keys: str
+    webhook_keys: str
     port: int
     sandbox_port: int
     admin_ports: Mapping[str, int]
@@ -110,6 +111,8 @@ class Environment:
             settings |= {"FANGATE_REDIS_URL": self.redis_url, "FANGATE_REDIS_PREFIX": self.redis_prefix}
         if service in {"edge", "auth"}:
             settings["FANGATE_KEY_PEPPERS"] = self.key_peppers
+        if service == "auth":
+            settings["FANGATE_WEBHOOK_KEYS"] = self.webhook_keys
         if service == "sessions":
             settings |= {
                 "FANGATE_VAULT_KEYS": self.vault_keys,
@@ -143,6 +146,7 @@ class Environment:
             "FANGATE_KEY_PEPPERS": self.key_peppers,
             "FANGATE_VAULT_KEYS": self.vault_keys,
             "FANGATE_FORM_KEYS": self.form_keys,
+            "FANGATE_WEBHOOK_KEYS": self.webhook_keys,
             "FANGATE_SANDBOX_URL": self.sandbox_url,
             "FANGATE_SESSION_PLATFORM_URL": self.session_platform_url,
             "FANGATE_PORT_EDGE": str(self.port),

@@ -165,6 +165,10 @@ BUS: Final = (
         summary="{{ $labels.queue }} holds {{ $value }} messages and will refuse more",
     ),
     Alert(
+        name="FangateWebhooksLate", severity="ticket", hold="5m", expr="max(fangate_webhook_oldest_seconds) > 120",
+        summary="A webhook that is due has not been sent for {{ $value }} s",
+    ),
+    Alert(
         name="FangateQueueGrows", severity="ticket", hold="10m",
         expr=f'sum by (queue) (rabbitmq_detailed_queue_messages_ready{{queue=~"{_USED}"}}) > {_LENGTH_WARNED}',
         summary="{{ $labels.queue }} holds {{ $value }} messages for ten minutes",

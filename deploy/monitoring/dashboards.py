@@ -134,6 +134,10 @@ BUS: Final = Board(
             Panel(title="Publish to confirm", unit="s", lines=quantiles("fangate_bus_publish_seconds")),
             Panel(title="Outbox, oldest", unit="s", alarm_above=30, lines=value("max by (service) (fangate_outbox_oldest_seconds)", "{{service}}")),
         ]),
+        ("Webhooks", [
+            Panel(title="Attempts by outcome", unit="reqps", lines=(rate("fangate_webhook_deliveries_total", "outcome"),)),
+            Panel(title="Due and not sent, oldest", unit="s", alarm_above=120, lines=value("max(fangate_webhook_oldest_seconds)", "webhooks")),
+        ]),
         ("Models and timers", [
             Panel(title="Models", lines=value("max by (state) (fangate_models)", "{{state}}")),
             Panel(title="Sessions renewed", unit="reqps", lines=(rate("fangate_session_refresh_total", "outcome"),)),

@@ -15,6 +15,8 @@ import structlog
 from structlog.tracebacks import ExceptionDictTransformer
 from structlog.typing import Processor
 
+from libs.common.telemetry.trace import current_traceparent, names_of
+
 MASK: Final = "***"
 _TELLING_NAMES: Final = re.compile(
     r"password|passwd|secret|token|authorization|cookie|session$|session_data|dsn|api[-_]?key|credential|pepper|_code$",
@@ -33,6 +35,7 @@ def configure_logging(service: str, *, level: str = "info", stream: Any = None, 
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,
+            name_request,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             *also,
@@ -54,6 +57,13 @@ def logger(name: str) -> structlog.typing.FilteringBoundLogger:
     """The logger of a module."""
     bound: structlog.typing.FilteringBoundLogger = structlog.get_logger(module=name)
     return bound
+
+
+def name_request(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """A structlog processor: which request this line belongs to, unless it says so itself."""
+    if "request_id" not in event and (traceparent := current_traceparent.get()):
+        event.update(names_of(traceparent))
+    return event
 
 
 def redact(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:

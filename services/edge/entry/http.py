@@ -79,7 +79,7 @@ class Edge:
         limits: Mapping[str, int] = NO_LIMITS,
         require_https: bool,
         base_url: str = "",
-        accept_trace: Callable[[str | None], str] = accept_traceparent,
+        accept_trace: Callable[[str | None, UUID], str] = accept_traceparent,
         clock: Clock | None = None,
     ) -> None:
         """The first surface also answers for paths of none. Raises ValueError if the routes collide or lack a permission."""
@@ -188,7 +188,7 @@ class Edge:
         key = presented_key(headers, surface)
         address = self._proxies.client(request.remote or "", headers.getall("X-Forwarded-For", ()))
         credential, caller = await self._authenticate(key, address)
-        current_traceparent.set(self._accept_trace(headers.get("traceparent")))
+        current_traceparent.set(self._accept_trace(headers.get("traceparent"), exchange.id))
         spoken = self._versions(headers, surface, route, caller.api_version)
         exchange.version, exchange.asked, exchange.spoken = spoken.version, spoken.asked, spoken.headers
         too_large = declared_too_large(request, surface.body_bytes_max)

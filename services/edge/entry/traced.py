@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 from typing import Final
+from uuid import UUID
 
 from aiohttp import web
 
@@ -39,6 +40,6 @@ class TracedFront:
             return answer
 
 
-def trace_of_span(_given: str | None) -> str:
+def trace_of_span(_given: str | None, _request_id: UUID) -> str:
     """In a recorded request the trace is that of its span already."""
     return current_traceparent.get()

@@ -87,7 +87,7 @@ async def test_a_batch_is_linked_to_all_that_it_holds(recorder: OtelRecorder, ex
 
     consumer = batch("billing.ledger.0", size=3, wait_s=0.1).on(edge.UsageRecorded, handler)
     record_handlers(consumer, recorder)
-    other = new_traceparent()
+    other = new_traceparent(uuid.uuid4())
     items = [(None, a_context()), (None, a_context(traceparent=other)), (None, a_context(traceparent=""))]
     await next(iter(consumer.handlers.values()))(items)
     (span,) = exported.get_finished_spans()
