@@ -10,9 +10,13 @@ import pytest
 
 from deploy import capacity
 from deploy.documents import ROOT
+from deploy.monitoring.alerts import ALERTS
 from deploy.monitoring.registered import BROKER, registered
+from deploy.monitoring.slos import OBJECTIVES
 from libs.common import settings
 from tests.contract.test_requirements import collected
+from tests.support.runbooks.__main__ import LEFT
+from tests.support.runbooks.drills import DRILLS
 
 SKIPPED = {".venv", ".run", ".git", "node_modules", ".pytest_cache"}
 PAGES = sorted(path for path in ROOT.rglob("*.md") if not SKIPPED & set(path.relative_to(ROOT).parts))
@@ -147,6 +151,15 @@ def test_a_load_that_doubles_never_needs_less() -> None:
     at_1000 = capacity.need(1_000)
     cpu = sum(capacity.CPU_PER_1000_CALLS.values())
     assert sum(at_1000.cores.values()) >= cpu / capacity.BUSY
+
+
+def test_every_runbook_entry_was_followed_or_it_is_said_why_not() -> None:
+    page = text_of(ROOT / "docs" / "operations.md")
+    section = re.search(r"^## Runbook entries, followed\n(.*?)^## ", page, flags=re.MULTILINE | re.DOTALL)
+    assert section is not None
+    rows = re.findall(r"^\| (Fangate\w+) \|", section[1], flags=re.MULTILINE)
+    assert sorted(rows) == sorted({alert.name for alert in ALERTS} | {each.alert for each in OBJECTIVES})
+    assert {drill.entry for drill in DRILLS} | set(LEFT) == set(rows)
 
 
 def test_R161_the_operator_is_told_that_resale_needs_the_platforms_permission() -> None:
