@@ -5,7 +5,7 @@ BIN := .venv/bin
 PYTEST := $(BIN)/python -m pytest -q
 
 .DEFAULT_GOAL := help
-.PHONY: help setup bootstrap tools run up down status demo test unit integration contract e2e fault year faults bench \
+.PHONY: help setup bootstrap tools run up down status demo test unit integration contract e2e fault year faults bench day capacity runbooks \
         lint types imports deps topology asyncapi openapi fuzz rules dashboards monitor-verify \
         manifests k8s compose compose-down docker-verify upgrade restore-drill compat
 .NOTPARALLEL:
@@ -72,6 +72,16 @@ compat: setup bootstrap ## the suites on other Pythons, PostgreSQLs and Valkey, 
 
 bench: setup bootstrap ## Fangate beside a plain proxy and the bare upstream, and the ledger (ARGS="--soak 60")
 	@$(BIN)/python -m tests.load $(ARGS)
+
+day: setup bootstrap ## a day of 1,000 organizations, accelerated: queues, latencies, costs as a plot (DAY_ORGANIZATIONS, DAY_SECONDS, DAY_SEED)
+	@$(BIN)/python -m tests.load.day
+
+capacity: setup ## write the tables of docs/capacity.md anew, from the figures in deploy/capacity.py
+	@$(BIN)/python -m deploy.capacity
+
+runbooks: setup bootstrap ## follow the runbook's entries on a system of their own, under a real Prometheus (ARGS="--write")
+	@$(BIN)/python -m deploy.tools prometheus
+	@$(BIN)/python -m tests.support.runbooks $(ARGS)
 
 lint: setup ## style and format
 	@$(BIN)/ruff check .

@@ -74,7 +74,11 @@ class Commands:
 
     async def plan_set(self, options: argparse.Namespace) -> Answer:
         plan = await self._books.set_plan(
-            options.plan, monthly_credits=options.credits, per_minute=options.per_minute, per_day=options.per_day
+            options.plan,
+            monthly_credits=options.credits,
+            per_minute=options.per_minute,
+            per_day=options.per_day,
+            is_open=options.open,
         )
         return msgspec.to_builtins(plan), 0
 
@@ -215,6 +219,7 @@ def _parser() -> argparse.ArgumentParser:
     plan.add_argument("--credits", type=_positive, required=True, help="a month")
     plan.add_argument("--per-minute", type=_positive, required=True, help="calls")
     plan.add_argument("--per-day", type=_positive, required=True, help="calls in a UTC day")
+    plan.add_argument("--open", action="store_true", help="customers may change up to it by themselves, at once")
     life = group("subscription", "subscriptions")
     start = add("start", "subscription_start", "subscribe now", group=life)
     change = add(

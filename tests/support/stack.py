@@ -91,7 +91,7 @@ class Stack:
         as many a day), or with the named plan, or with none; its model is on `provider`.
         """
         org_id, name = str(uuid.uuid4()), f"test-{uuid.uuid4().hex[:12]}"
-        await self.cli("auth", "org", "create", "--name", name, "--org-id", org_id)
+        await self.cli("auth", "org", "create", "--name", name, "--org-id", org_id, "--enable", "platform")
         keys, _, model = await asyncio.gather(
             self._keys(org_id),
             self._subscribe(org_id, credits, plan, per_minute),

@@ -27,6 +27,11 @@ def accept_traceparent(given: str | None, request_id: uuid.UUID) -> str:
     return new_traceparent(request_id)
 
 
+def unsampled(given: str | None) -> str:
+    """`given` if it is well-formed, but not asking to be recorded; else an empty string."""
+    return f"{given[:53]}00" if given and _PATTERN.fullmatch(given) else ""
+
+
 def is_sampled(traceparent: str) -> bool:
     """Whether what goes well in this trace is logged; every service says the same. What is no trace is not."""
     try:

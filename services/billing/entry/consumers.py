@@ -83,9 +83,9 @@ class Handlers:
             raise InvalidRequest("body: either plan or cancels is expected")
         try:
             if request.plan is None:
-                await self.cancel_subscription(request.org_id)
+                await self.cancel_subscription(request.org_id, by=request.by)
             else:
-                await self.change_plan(request.org_id, request.plan)
+                await self.change_plan(request.org_id, request.plan, by=request.by)
         except UnknownPlan as exc:
             raise InvalidRequest(f"plan: {exc.public}") from exc
         return await self.reads.subscription(request.org_id)

@@ -140,9 +140,11 @@ class PostgresBooks:
     async def plans(self) -> list[Plan]:
         return [plan_of(row) for row in await self._db.fetch(QUERIES.plans)]
 
-    async def set_plan(self, code: str, *, monthly_credits: int, per_minute: int, per_day: int) -> Plan:
+    async def set_plan(
+        self, code: str, *, monthly_credits: int, per_minute: int, per_day: int, is_open: bool = False
+    ) -> Plan:
         """Make or change a plan; answers it with its new version."""
-        row = await self._db.fetchrow(QUERIES.set_plan, code, monthly_credits, per_minute, per_day)
+        row = await self._db.fetchrow(QUERIES.set_plan, code, monthly_credits, per_minute, per_day, is_open)
         assert row is not None
         return plan_of(row)
 

@@ -11,6 +11,7 @@ from libs.common.telemetry.metrics import LATENCY_BUCKETS, OVERHEAD_BUCKETS, Cou
 from libs.common.telemetry.trace import SLOW_SECONDS, current_traceparent, is_sampled, is_sampled_id, names_of
 from services.edge.domain.catalogue import Route
 from services.edge.domain.refusal import Refusal
+from services.edge.entry.abuse import Refused
 from services.edge.usecases.proxy_call import Call
 
 REQUESTS = Counter("fangate_http_requests_total", "Requests answered", ["route", "method", "status_class", "reason"])
@@ -32,7 +33,8 @@ _log = logger(__name__)
 class Observer:
     """Children of metrics are bound once per route and outcome."""
 
-    def __init__(self) -> None:
+    def __init__(self, refused: Refused) -> None:
+        self._refused = refused
         self._requests: dict[tuple[str, str, int, str], Counter] = {}
         self._durations: dict[str, Histogram] = {}
         self._auth_ok = AUTH.labels("ok")
@@ -56,6 +58,8 @@ class Observer:
         if duration is None:
             duration = self._durations[name] = DURATION.labels(name)
         duration.observe(seconds)
+        if refusal is not None:
+            self._refused.saw(refusal, None if call is None else call.caller)
         upstream_ms = call.upstream.upstream_ms if call is not None and call.upstream is not None else 0
         if call is not None:
             self._auth_ok.inc()
