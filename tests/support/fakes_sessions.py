@@ -15,6 +15,7 @@ from services.sessions.domain.credentials import Credentials, Pending, Session
 from services.sessions.domain.errors import LabelTaken, OutcomeUnknown
 from services.sessions.domain.link import ATTEMPTS_MAX, Link
 from services.sessions.domain.model import Change, InvalidChange, Model, State, changed, event_of
+from services.sessions.domain.pace import Allowance
 from services.sessions.domain.ports import CodeAsked, Contents, Live, SignedIn
 from services.sessions.domain.upstream_call import Outcome, Recorded, UpstreamAnswer, UpstreamRequest
 
@@ -50,6 +51,8 @@ class FakeStore:
     link: Link | None = None
     attempts: int = 0
     is_link_used: bool = False
+    consent: bytes | None = None
+    problem: str = ""
 
     @property
     def model(self) -> Model:
@@ -173,6 +176,17 @@ class FakeHeld:
         self.store.attempts += 1
         return True
 
+    async def begin_consent(self, digest: bytes, consent: bytes) -> None:
+        assert self.store.link is not None
+        assert self.store.link.digest == digest
+        self.store.consent, self.store.problem = consent, ""
+
+    async def take_consent(self, consent: bytes, problem: str) -> bool:
+        if self.store.consent != consent:
+            return False
+        self.store.consent, self.store.problem = None, problem
+        return True
+
 
 def a_store(model: Model | None = None, **changes: object) -> FakeStore:
     """A store with one connected model and everything in its vault."""
@@ -271,6 +285,7 @@ class FakePace:
     refusal: Exception | None = None
     patience: list[int] = field(default_factory=list)
     held_off: list[int] = field(default_factory=list)
+    learnt: list[Allowance] = field(default_factory=list)
 
     async def wait(self, _model: Model, *, patience_ms: int) -> None:
         self.patience.append(patience_ms)
@@ -279,3 +294,6 @@ class FakePace:
 
     def hold_off(self, _model: Model, seconds: int) -> None:
         self.held_off.append(seconds)
+
+    def learn(self, _model: Model, allowance: Allowance) -> None:
+        self.learnt.append(allowance)
