@@ -17,6 +17,7 @@ from services.edge.domain.catalogue import route_limits
 from services.edge.domain.versions import Versions
 from services.edge.entry.broadcasts import BINDINGS, Broadcasts
 from services.edge.entry.connect_page import ConnectPage
+from services.edge.entry.consent_callback import ConsentCallback
 from services.edge.entry.docs import DocsPages
 from services.edge.entry.front import Front
 from services.edge.entry.http import Edge
@@ -43,6 +44,7 @@ from services.edge.store.refills import Refills
 from services.edge.store.sealed_answers import SealedAnswers
 from services.edge.store.sharing import SharedKeys
 from services.edge.usecases.admit import Admit
+from services.edge.usecases.ask_consent import AskConsent
 from services.edge.usecases.authenticate import Authenticate
 from services.edge.usecases.export_call import ExportCall
 from services.edge.usecases.follow_link import FollowLink
@@ -139,6 +141,15 @@ async def build(process: Process) -> None:
         require_https=settings.refuses_plain_http,
         base_url=settings.base_url,
     )
+    ask_consent = AskConsent(services, forms, clock)
+    connect_page = ConnectPage(FollowLink(services, forms, clock), ask_consent)
+    consent_callback = ConsentCallback(
+        ask_consent,
+        link_prefix=connect_page.prefix,
+        failures=CountedFailures(redis, clock, prefix=prefix, scope="connect-"),
+        proxies=proxies,
+        require_https=settings.refuses_plain_http,
+    )
     links = [
         LinkPages(
             page,
@@ -147,7 +158,7 @@ async def build(process: Process) -> None:
             require_https=settings.refuses_plain_http,
             base_url=settings.base_url,
         )
-        for page in (ConnectPage(FollowLink(services, forms, clock)), JoinPage(JoinOrganization(services, clock)))
+        for page in (connect_page, JoinPage(JoinOrganization(services, clock)))
     ]
     docs = DocsPages(SURFACES, versions)
     with contextlib.suppress(
@@ -155,7 +166,7 @@ async def build(process: Process) -> None:
     ):  # connected before the first call needs it; the edge starts without it all the same
         await redis.ping()
     server = await HttpServer.start(
-        Front(edge, links=links, docs=docs),
+        Front(edge, links=[consent_callback, *links], docs=docs),
         on_bad_http=edge.bad_http,
         host=settings.host,
         port=settings.port,

@@ -66,7 +66,9 @@ _AFTER: Final[dict[tuple[State, Change], State]] = {
 }
 
 
-BY_CONSENT: Final = frozenset({"fanvue"})  # providers whose users are asked by the platform; nobody types a password here
+BY_CONSENT: Final = frozenset(
+    {"fanvue"}
+)  # providers whose users are asked by the platform; nobody types a password here
 
 
 class InvalidChange(Exception):

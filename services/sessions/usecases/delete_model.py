@@ -25,9 +25,9 @@ class DeleteModel:
             contents = await held.load()
             if contents is None:
                 raise ModelNotFound
-            await wipe(held, contents, self.providers)
+            at_platform = await wipe(held, contents, self.providers)
             after = changed(contents.model, Change.DELETE_ASKED, reason="by_user")
             await held.save(contents.model, after)
-            await held.note(deed_of(after, "delete", by, label=after.label))
+            await held.note(deed_of(after, "delete", by, label=after.label, at_platform=at_platform))
         self.models.forget(model_id)
         return after

@@ -7,8 +7,9 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from libs.common.clock import Clock
-from services.sessions.domain.credentials import Pending
+from services.sessions.domain.credentials import Pending, Session
 from services.sessions.domain.errors import (
+    GRANT_REFUSED,
     ModelNotConnected,
     ModelNotFound,
     PlatformTrouble,
@@ -31,6 +32,8 @@ from services.sessions.usecases.single_flight import SingleFlight
 SIGN_INS_MAX: Final = 10  # per model in SIGN_INS_MS: a platform that refuses every fresh session must not be hammered
 SIGN_INS_MS: Final = 60_000
 PACED_MODELS_MAX: Final = 10_000
+RENEWAL_INTERRUPTED: Final = "renewal_interrupted"
+_NOTHING_LEFT: Final = "no_credentials"
 
 
 class Why(enum.StrEnum):
@@ -126,7 +129,7 @@ class RefreshSession:
                 await held.save(before, after)
                 return Live(after, outcome.session)
         except SignInRefused as exc:
-            after = changed(before, Change.REFUSED, reason=exc.reason)
+            after = changed(before, Change.REFUSED, reason=_reason(contents.model, exc))
             self._count("refused")
         except PlatformTrouble as exc:
             self._count("trouble")
@@ -135,20 +138,23 @@ class RefreshSession:
             after = put_off(before, now=self._clock.now(), chance=self._chance())
             await held.save(before, after)
             return Live(after, contents.session)
-        await held.keep_session(after, None)
+        await held.keep_session(after, _kept(contents))
         await held.keep_pending(after, pending)
         await held.save(before, after)
         return Live(after, None)
 
     async def _sign_in(self, contents: Contents, why: Why) -> SignedIn | CodeAsked:
         provider = self._providers[contents.model.provider]
-        if contents.session is not None and why in (Why.DUE, Why.ASKED):
+        # Without credentials renewing is all there is, also of a session that the platform refused.
+        if contents.session is not None and (why in (Why.DUE, Why.ASKED) or contents.credentials is None):
             try:
                 return await provider.renew(contents.session)
             except SignInRefused:
-                pass  # it was dead already: sign in again
+                if contents.credentials is None:
+                    raise
+                # It was dead already: sign in again.
         if contents.credentials is None:
-            raise SignInRefused("no_credentials")
+            raise SignInRefused(_NOTHING_LEFT)
         return await provider.sign_in(contents.credentials)
 
     def _pace(self, model_id: uuid.UUID) -> None:
@@ -162,6 +168,27 @@ class RefreshSession:
             self._count("paced")
             raise SyncLost("The session was refused too often lately: try again in a minute", detail="paced")
         times.append(now)
+
+
+def _reason(model: Model, refusal: SignInRefused) -> str:
+    """Why the model is lost. A grant that is refused after a renewal that never came to its end was, as far as anybody can
+    tell, renewed without us: the platform's answer, and the token in it, got lost.
+    """
+    if model.state is State.SYNC_LOST and (refusal.reason == _NOTHING_LEFT or model.reason == RENEWAL_INTERRUPTED):
+        return model.reason or refusal.reason
+    if refusal.reason == GRANT_REFUSED and (model.state is State.REFRESHING or model.refresh_failures):
+        return RENEWAL_INTERRUPTED
+    return refusal.reason
+
+
+def _kept(contents: Contents) -> Session | None:
+    """What of a refused session stays in the vault: where there are no credentials, the grant, for one more try when its user
+    asks for it; after that it is not shown to the platform again.
+    """
+    session = contents.session
+    if session is None or contents.credentials is not None or contents.model.state is State.SYNC_LOST:
+        return None
+    return Session(refresh_token=session.refresh_token, account=session.account) if session.refresh_token else None
 
 
 def _check_state(model: Model, why: Why) -> None:
