@@ -17,6 +17,7 @@ from services.sessions.domain.pace import Rate
 from services.sessions.domain.ports import Consents, Provider
 from services.sessions.entry.consumers import consumers
 from services.sessions.entry.timers import timers
+from services.sessions.gateways.providers.absent import Providers
 from services.sessions.gateways.providers.fanvue import FanvueProvider
 from services.sessions.gateways.providers.session import SessionProvider
 from services.sessions.sandbox.signin import PASSWORD as SANDBOX_PASSWORD
@@ -99,15 +100,14 @@ class Platforms:
 
 def platforms_of(settings: SessionsSettings, http: HttpClient, clock: Clock) -> Platforms:
     """As the settings say. Raises SettingsError."""
-    providers: dict[str, Provider] = {
-        name: SessionProvider(http, name=name, url=url, dialect=dialect, clock=clock)
+    providers = Providers(
+        (name, SessionProvider(http, name=name, url=url, dialect=dialect, clock=clock))
         for name, (url, dialect) in settings.platforms().items()
-    }
-    app = settings.fanvue()
-    if app is None:
-        return Platforms(providers, {})
-    fanvue = FanvueProvider(http, app, clock=clock)
-    return Platforms(providers | {"fanvue": fanvue}, {"fanvue": fanvue})
+    )
+    consents: dict[str, Consents] = {}
+    if (app := settings.fanvue()) is not None:
+        providers["fanvue"] = consents["fanvue"] = FanvueProvider(http, app, clock=clock)
+    return Platforms(providers, consents)
 
 
 def stores(db: Database, outbox: Outbox, sealed: SealedRows, clock: Clock) -> Stores:

@@ -164,7 +164,9 @@ class ConnectModel:
         provider = self.providers[contents.model.provider]
         pending = contents.pending or Pending()
         if pending.verifier:
-            return await self.consents[contents.model.provider].exchange(pending.code, pending.verifier)
+            if (consents := self.consents.get(contents.model.provider)) is None:
+                raise SignInRefused("client_refused")  # not set up any more: a code does not wait for that
+            return await consents.exchange(pending.code, pending.verifier)
         if pending.challenge and pending.code:
             try:
                 return await provider.confirm(pending.challenge, pending.code)

@@ -5,12 +5,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from libs.common.contracts.auth import Actor
-from libs.common.telemetry.log import logger
 from services.sessions.domain.errors import ModelNotFound, PlatformTrouble, SignInRefused
 from services.sessions.domain.model import Change, Model, State, changed, deed_of
 from services.sessions.domain.ports import Contents, HeldModel, Models, ModelStore, Provider
-
-_log = logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,11 +28,16 @@ class DisconnectModel:
             if before.state is State.DISCONNECTED:
                 return before
             at_platform = await wipe(held, contents, self.providers)
-            after = changed(before, Change.DISCONNECT_ASKED, reason="by_user")
+            after = changed(before, Change.DISCONNECT_ASKED, reason=ended_by_user(at_platform))
             await held.save(before, after)
             await held.note(deed_of(after, "disconnect", by, label=after.label, at_platform=at_platform))
         self.models.forget(model_id)
         return after
+
+
+def ended_by_user(at_platform: str) -> str:
+    """The reason of a model that its user let go: it says where the platform may not know of it yet."""
+    return "platform_not_reached" if at_platform == "not_reached" else "by_user"
 
 
 async def wipe(held: HeldModel, contents: Contents, providers: Mapping[str, Provider]) -> str:
@@ -46,16 +48,12 @@ async def wipe(held: HeldModel, contents: Contents, providers: Mapping[str, Prov
     at_platform = "none"
     if contents.session is not None:
         # Best effort: a session we forget is of no use to anybody. That of a password ends by itself; of a grant its user can
-        # see at the platform that it lives, so that it is told when it could not be ended.
+        # see at the platform that it lives, so that it is told where it could not be ended.
         try:
             await providers[contents.model.provider].sign_out(contents.session)
             at_platform = "ended"
-        except (PlatformTrouble, SignInRefused) as exc:
+        except (PlatformTrouble, SignInRefused):
             at_platform = "not_reached"
-            _log.warning(
-                "session not ended at the platform", model_id=str(contents.model.model_id),
-                provider=contents.model.provider, detail=str(exc),
-            )  # fmt: skip
     await held.keep_session(contents.model, None)
     await held.keep_pending(contents.model, None)
     await held.keep_credentials(contents.model, None)

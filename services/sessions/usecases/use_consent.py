@@ -10,7 +10,6 @@ from libs.common.contracts import models
 from libs.common.contracts.auth import Actor
 from libs.common.contracts.sessions import ConnectModel as ConnectJob
 from libs.common.sealing import FormKeys
-from libs.common.telemetry.log import logger
 from services.sessions.domain.credentials import Pending
 from services.sessions.domain.errors import InvalidRequest, LinkGone, NotPossible
 from services.sessions.domain.link import LinkView
@@ -23,8 +22,6 @@ CODE_LENGTH_MAX: Final = 2_048
 DENIED: Final = "access_denied"
 _CHALLENGE: Final = re.compile(r"[A-Za-z0-9_-]{43}")
 _VERIFIER: Final = re.compile(r"[A-Za-z0-9._~-]{43,128}")
-_WORD: Final = re.compile(r"[a-z_]{1,64}")
-_log = logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,15 +84,10 @@ class UseConsent:
             return "consent_failed"
         if asked.issuer and asked.issuer.rstrip("/") != consents.issuer.rstrip("/"):
             # An answer of another platform: its code is shown to nobody (RFC 9700, section 2.1).
-            _log.warning("consent answered by another issuer", provider=view.provider)
             return "consent_mixed_up"
         if asked.error == DENIED:
             return "consent_denied"
-        if asked.error:
-            word = asked.error if _WORD.fullmatch(asked.error) else "unreadable"
-            _log.warning("platform trouble", provider=view.provider, outcome="consent", detail=word)
-            return "consent_failed"
-        return ""
+        return "consent_failed" if asked.error else ""
 
     def _opened(self, asked: models.FinishConsent) -> Pending:
         form = read_form(self.keys, asked.sealed, bound_to=asked.consent)

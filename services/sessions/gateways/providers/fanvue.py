@@ -140,6 +140,7 @@ class FanvueProvider:
         token = session.refresh_token or session.access_token
         answer = await self._post("revoke", {"token": token, "token_type_hint": kind})
         if answer.status >= 300:
+            _log.warning("platform trouble", provider=NAME, outcome="sign-out", detail=f"revoke: {answer.status}")
             raise PlatformTrouble(f"revoke: status {answer.status}")
 
     async def call(self, session: Session, request: UpstreamRequest, *, timeout_ms: int) -> UpstreamAnswer:

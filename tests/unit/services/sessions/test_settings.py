@@ -54,7 +54,11 @@ def test_members_are_found_by_their_path() -> None:
 
 
 def test_each_process_keeps_its_share_of_the_pace() -> None:
-    assert settings().paces() == {"session": Rate(300, 30), "sandbox": Rate(0, 30)}
+    assert settings().paces() == {
+        "fanvue": Rate(300, 30),
+        "session": Rate(300, 30),
+        "sandbox": Rate(0, 30),
+    }
     assert settings(FANGATE_REPLICAS_SESSIONS="4").paces()["session"] == Rate(75, 7)
     with pytest.raises(SettingsError, match="burst"):
         settings(FANGATE_MODEL_CALLS_BURST="0").paces()
