@@ -88,13 +88,9 @@ class Environment:
             "FANGATE_FANVUE_CLIENT_ID": client_id,
             "FANGATE_FANVUE_CLIENT_SECRET": client_secret,
             "FANGATE_FANVUE_REDIRECT_URL": f"{self.base_url}/connect/fanvue/callback",
+            "FANGATE_FANVUE_AUTH_URL": self.sandbox_url,
+            "FANGATE_FANVUE_API_URL": self.sandbox_url,
         }
-
-    def fanvue_platform(self) -> dict[str, str]:
-        """Where provider `fanvue` finds its platform: the sandbox, unless a person set up an app of their own."""
-        if not self.fanvue_app():
-            return {}
-        return {"FANGATE_FANVUE_AUTH_URL": self.sandbox_url, "FANGATE_FANVUE_API_URL": self.sandbox_url}
 
     def admin_url(self, instance: str) -> str:
         return f"http://127.0.0.1:{self.admin_ports[instance]}"
@@ -133,7 +129,6 @@ class Environment:
                 "FANGATE_SANDBOX_URL": self.sandbox_url,
                 "FANGATE_SESSION_PLATFORM_URL": self.session_platform_url,
                 **self.fanvue_app(),
-                **self.fanvue_platform(),
             }
         if service == "sandbox":
             settings |= self.fanvue_app()
@@ -166,7 +161,6 @@ class Environment:
             "FANGATE_SANDBOX_URL": self.sandbox_url,
             "FANGATE_SESSION_PLATFORM_URL": self.session_platform_url,
             **self.fanvue_app(),
-            **self.fanvue_platform(),
             "FANGATE_PORT_EDGE": str(self.port),
             "FANGATE_PORT_SANDBOX": str(self.sandbox_port),
             **{f"FANGATE_ADMIN_PORT_{name.upper()}": str(self.admin_ports[name]) for name in SERVICES},

@@ -48,9 +48,10 @@ async def running_sandbox(port: int = 0) -> AsyncIterator[Sandbox]:
     runner = web.AppRunner(build_application(world), access_log=None)
     await runner.setup()
     (free,) = [port] if port else ports.pick(1)
+    world.grants.issuer = f"http://127.0.0.1:{free}"
     try:
         await web.TCPSite(runner, host="127.0.0.1", port=free).start()
-        yield Sandbox(f"http://127.0.0.1:{free}", world)
+        yield Sandbox(world.grants.issuer, world)
     finally:
         await runner.cleanup()
 

@@ -20,6 +20,7 @@ class Settings(CommonSettings, frozen=True, kw_only=True):
     fanvue_client_id: str = ""  # the app that is registered here: what sessions says of itself; empty = none
     fanvue_client_secret: Secret = Secret("")
     fanvue_redirect_url: str = ""
+    fanvue_auth_url: str = ""  # this server, as browsers reach it; empty = it does not say who it is
 
 
 class Listener:
@@ -39,6 +40,7 @@ async def build(process: Process) -> None:
     world.grants.client = Client(
         settings.fanvue_client_id, settings.fanvue_client_secret.reveal(), settings.fanvue_redirect_url
     )
+    world.grants.issuer = settings.fanvue_auth_url
     runner = web.AppRunner(build_application(world), access_log=None, handle_signals=False)
     await runner.setup()
     await process.closing(Listener(runner))

@@ -83,6 +83,7 @@ class Grants:
     def __init__(self, now: Callable[[], float]) -> None:
         self._now = now
         self.client = Client()
+        self.issuer = ""  # who this server says it is (RFC 9207)
         self.token_seconds = TOKEN_SECONDS
         self.counts: Counter[str] = Counter()
         self._codes: dict[str, Asked] = {}

@@ -40,8 +40,8 @@ _PAGE: Final = """\
 <ul>{scopes}</ul>
 <form method="post" action="/oauth2/auth">
 {hidden}
-<p><label for="email">E-mail address (any at @sandbox.test)</label><br><input id="email" name="email" type="email" value="{email}"></p>
-<p><label for="password">Password</label><br><input id="password" name="password" type="password"></p>
+<p><label for="email">E-mail address (any at @sandbox.test)</label><br><input id="email" name="email" type="email" autocomplete="username" value="{email}"></p>
+<p><label for="password">Password</label><br><input id="password" name="password" type="password" autocomplete="current-password"></p>
 <button id="allow" name="decision" value="allow">Allow</button>
 <button id="deny" name="decision" value="deny">Deny</button>
 </form>
@@ -68,30 +68,26 @@ class _Server:
     async def ask(self, request: web.Request) -> web.StreamResponse:
         """The page, or at once the answer that `prompt=none` asks for."""
         asked = dict(request.query)
-        if (broken := self._broken(request, asked)) is not None:
+        if (broken := self._broken(asked)) is not None:
             return broken
         if asked.get("prompt") == "none":
             account = self._world.signin.account(asked.get("login_hint", ""))
-            return (
-                self._allowed(request, asked, account)
-                if account
-                else self._back(request, asked, error="login_required")
-            )
+            return self._allowed(asked, account) if account else self._back(asked, error="login_required")
         return _page(asked)
 
     async def decide(self, request: web.Request) -> web.StreamResponse:
         """What the user said."""
         form = await request.post()
         asked = {name: value for name, value in form.items() if isinstance(value, str)}
-        if (broken := self._broken(request, asked)) is not None:
+        if (broken := self._broken(asked)) is not None:
             return broken
         if asked.get("decision") != "allow":
-            return self._back(request, asked, error="access_denied", error_description="The user said no")
+            return self._back(asked, error="access_denied", error_description="The user said no")
         try:
             account = self._world.signin.known(asked.get("email", ""), asked.get("password", ""))
         except PlatformError as exc:
             return _page(asked, problem=exc.message)
-        return self._allowed(request, asked, account)
+        return self._allowed(asked, account)
 
     async def token(self, request: web.Request) -> web.StreamResponse:
         """RFC 6749 §3.2, for a client that says who it is by HTTP Basic."""
@@ -138,7 +134,7 @@ class _Server:
                 return _error(400, "unsupported_grant_type", "authorization_code or refresh_token is expected")
         return web.json_response(_shown(tokens), headers={"Cache-Control": "no-store"})
 
-    def _broken(self, request: web.Request, asked: Mapping[str, str]) -> web.Response | None:
+    def _broken(self, asked: Mapping[str, str]) -> web.Response | None:
         """The answer to an address that no application of ours made; None = it is in order. What cannot be sent back to the
         application, because the application itself is in doubt, is said here.
         """
@@ -149,23 +145,25 @@ class _Server:
             return web.Response(status=400, text="The address to come back to is not the registered one")
         scopes = asked.get("scope", "").split()
         if asked.get("response_type") != "code":
-            return self._back(request, asked, error="unsupported_response_type")
+            return self._back(asked, error="unsupported_response_type")
         if asked.get("code_challenge_method") != "S256" or not _CHALLENGE.fullmatch(asked.get("code_challenge", "")):
-            return self._back(request, asked, error="invalid_request", error_description="PKCE with S256 is required")
+            return self._back(asked, error="invalid_request", error_description="PKCE with S256 is required")
         if len(asked.get("state", "")) < STATE_LENGTH_MIN:
-            return self._back(request, asked, error="invalid_state")
+            return self._back(asked, error="invalid_state")
         if not scopes or not SCOPES.issuperset(scopes):
-            return self._back(request, asked, error="invalid_scope")
+            return self._back(asked, error="invalid_scope")
         return None
 
-    def _allowed(self, request: web.Request, asked: Mapping[str, str], account: Account) -> web.Response:
+    def _allowed(self, asked: Mapping[str, str], account: Account) -> web.Response:
         scopes = tuple(asked["scope"].split())
         code = self._world.grants.give_code(account, scopes, asked["redirect_uri"], asked["code_challenge"])
-        return self._back(request, asked, code=code, scope=asked["scope"])
+        return self._back(asked, code=code, scope=asked["scope"])
 
-    def _back(self, request: web.Request, asked: Mapping[str, str], **said: str) -> web.Response:
+    def _back(self, asked: Mapping[str, str], **said: str) -> web.Response:
         """Send the browser back to the application."""
-        query = {**said, "state": asked.get("state", ""), "iss": f"{request.scheme}://{request.host}"}
+        query = {**said, "state": asked.get("state", "")}
+        if self._world.grants.issuer:
+            query["iss"] = self._world.grants.issuer
         location = f"{self._world.grants.client.redirect_url}?{urlencode(query)}"
         return web.Response(status=303, headers={"Location": location, "Cache-Control": "no-store"})
 

@@ -34,6 +34,9 @@ OFFLINE_SCOPES: Final = ("openid", "offline_access", "offline")  # without them 
 SELF_SCOPE: Final = "read:self"  # whose account it is
 ACCOUNT_FIELDS: Final = ("uuid", "id")  # of the platform's own answer about the account; the first that is there
 ACCOUNT_TRIES: Final = 3
+LIFETIME_SECONDS_MAX: Final = (
+    366 * 86_400
+)  # of an access token; what lasts longer is a mistake, and is renewed when refused
 CLIENT_PAUSE_MS: Final = 300_000  # after the platform refused us, not a user: nothing here can cure that
 _PATHS: Final = {"authorize": "/oauth2/auth", "token": "/oauth2/token", "revoke": "/oauth2/revoke"}
 _TOKEN: Final = re.compile(r"[\x21-\x7e]{1,8192}")
@@ -189,7 +192,7 @@ class FanvueProvider:
         if answer.status >= 300 or not _is_token(access) or str(kind).lower() != "bearer":
             raise PlatformTrouble(f"token: status {answer.status} without a bearer token")
         ends_at = None
-        if isinstance(lifetime, int | float) and lifetime > 0:
+        if isinstance(lifetime, int | float) and lifetime is not True and 0 < lifetime < LIFETIME_SECONDS_MAX:
             ends_at = self._clock.now() + timedelta(seconds=lifetime)
         session = Session(access_token=str(access), refresh_token=str(refresh) if _is_token(refresh) else "")
         return SignedIn(account="", session=session, ends_at=ends_at)
