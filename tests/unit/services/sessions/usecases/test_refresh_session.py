@@ -4,7 +4,15 @@ import asyncio
 
 import pytest
 
-from services.sessions.domain.errors import ModelNotConnected, ModelNotFound, PlatformTrouble, SignInRefused, SyncLost
+from services.sessions.domain.credentials import Session
+from services.sessions.domain.errors import (
+    GRANT_REFUSED,
+    ModelNotConnected,
+    ModelNotFound,
+    PlatformTrouble,
+    SignInRefused,
+    SyncLost,
+)
 from services.sessions.domain.model import State
 from services.sessions.domain.ports import CodeAsked, Live
 from services.sessions.usecases.refresh_session import SIGN_INS_MAX, SIGN_INS_MS, RefreshSession, Why
@@ -163,3 +171,62 @@ async def test_a_platform_that_refuses_every_fresh_session_is_not_hammered() -> 
     bench.clock.ms += SIGN_INS_MS
     await bench(stale=SIGN_INS_MAX + 1)
     assert len(bench.provider.did) == SIGN_INS_MAX + 1
+
+
+GRANT = Session(access_token="at", refresh_token="rt", account="1001")
+
+
+def a_grant(state: State = State.CONNECTED, **changes: object) -> Bench:
+    """A model that lives on a grant: nobody's password is in its vault."""
+    return Bench(a_store(a_model(state, **changes), credentials=None, session=GRANT))
+
+
+@pytest.mark.parametrize("why", list(Why))
+async def test_without_credentials_renewing_is_all_there_is(why: Why) -> None:
+    bench = a_grant()
+    if why is Why.WAIT:
+        assert (await bench(why)).session == GRANT, "somebody else has done it"
+        return
+    assert (await bench(why)).session == a_session("second")
+    assert bench.provider.did == ["renew"]
+
+
+@pytest.mark.parametrize(
+    ("state", "failures", "reason"),
+    [
+        (State.CONNECTED, 0, "grant_refused"),
+        (State.REFRESHING, 0, "renewal_interrupted"),  # whoever was at it died
+        (State.CONNECTED, 1, "renewal_interrupted"),  # its answer never came
+    ],
+)
+async def test_a_grant_that_is_refused_says_whether_a_renewal_was_lost(
+    state: State, failures: int, reason: str
+) -> None:
+    bench = a_grant(state, refresh_failures=failures)
+    bench.provider.on_renew = SignInRefused(GRANT_REFUSED)
+    with pytest.raises(SyncLost):
+        await bench()
+    assert (bench.store.model.state, bench.store.model.reason) == (State.SYNC_LOST, reason)
+    assert [type(event).__name__ for event in bench.store.events] == ["ModelSyncLost"]
+    assert bench.store.contents.session == Session(refresh_token="rt", account="1001")
+
+
+async def test_a_lost_grant_is_tried_once_more_when_its_user_asks_and_then_no_more() -> None:
+    bench = a_grant(State.SYNC_LOST, reason="renewal_interrupted")
+    bench.provider.on_renew = SignInRefused(GRANT_REFUSED)
+    for _ in range(2):
+        with pytest.raises(SyncLost):
+            await bench(Why.ASKED)
+        assert (bench.store.model.state, bench.store.model.reason) == (State.SYNC_LOST, "renewal_interrupted")
+        assert bench.store.contents.session is None
+    assert bench.provider.did == ["renew"]
+
+
+async def test_trouble_costs_a_lost_grant_nothing() -> None:
+    bench = a_grant(State.SYNC_LOST)
+    bench.provider.on_renew = PlatformTrouble("503")
+    with pytest.raises(SyncLost):
+        await bench(Why.ASKED)
+    assert bench.store.contents.session == GRANT
+    bench.provider.on_renew = None
+    assert (await bench(Why.ASKED)).model.state is State.CONNECTED
