@@ -51,6 +51,7 @@ class FakeStore:
     link: Link | None = None
     attempts: int = 0
     is_link_used: bool = False
+    marked: Model | None = None
     consent: bytes | None = None
     problem: str = ""
 
@@ -77,16 +78,19 @@ class FakeStore:
     @contextlib.asynccontextmanager
     async def exclusive(self, org_id: uuid.UUID, model_id: uuid.UUID) -> AsyncIterator["FakeHeld"]:
         async with self.lock:
+            self.marked = None
             before = (self.contents, list(self.events), list(self.jobs), set(self.accepted), list(self.deeds))
             try:
                 yield FakeHeld(self, org_id, model_id)
             except BaseException:
                 self.contents, self.events, self.jobs, self.accepted, self.deeds = before
+                if self.marked is not None:  # that was committed by itself
+                    self.contents = replace(self.contents, model=self.marked)
                 raise
 
     async def mark_refreshing(self, model: Model) -> Model:
         after = changed(model, Change.REFRESH_BEGUN)
-        self.contents = replace(self.contents, model=after)
+        self.contents, self.marked = replace(self.contents, model=after), after
         return after
 
     async def find_labelled(self, org_id: uuid.UUID, provider: str, label: str) -> Model | None:

@@ -1,12 +1,15 @@
 """Give a model a living session again: before it ends, when the platform refused it, or when the user asks."""
 
+import asyncio
+import contextlib
 import enum
 import uuid
 from collections import OrderedDict, deque
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Final
 
 from libs.common.clock import Clock
+from libs.common.errors import Unavailable
 from services.sessions.domain.credentials import Pending, Session
 from services.sessions.domain.errors import (
     GRANT_REFUSED,
@@ -32,6 +35,18 @@ from services.sessions.usecases.single_flight import SingleFlight
 SIGN_INS_MAX: Final = 10  # per model in SIGN_INS_MS: a platform that refuses every fresh session must not be hammered
 SIGN_INS_MS: Final = 60_000
 PACED_MODELS_MAX: Final = 10_000
+RESCUE_SECONDS: Final = (
+    0.0,
+    0.2,
+    0.5,
+    1.0,
+    2.0,
+    4.0,
+    8.0,
+    15.0,
+    15.0,
+    15.0,
+)  # waits of about a minute, a failover's time
 RENEWAL_INTERRUPTED: Final = "renewal_interrupted"
 _NOTHING_LEFT: Final = "no_credentials"
 
@@ -60,6 +75,7 @@ class RefreshSession:
         clock: Clock,
         chance: Callable[[], float],
         count: Callable[[str], None],
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         """`chance` answers 0 to 1; `count` notes an outcome (renewed, joined, refused, trouble, paced)."""
         self._store = store
@@ -68,6 +84,7 @@ class RefreshSession:
         self._clock = clock
         self._chance = chance
         self._count = count
+        self._sleep = sleep
         self._flights: SingleFlight[Live] = SingleFlight()
         self._sign_ins: OrderedDict[uuid.UUID, deque[int]] = OrderedDict()
 
@@ -81,18 +98,25 @@ class RefreshSession:
 
     async def _refresh(self, org_id: uuid.UUID, model_id: uuid.UUID, stale: int, why: Why) -> Live:
         self._models.forget(model_id)
-        async with self._store.exclusive(org_id, model_id) as held:
-            contents = await held.load()
-            if contents is None:
-                raise ModelNotFound
-            _check_state(contents.model, why)
-            is_settled = _is_settled(contents.model, stale, why)
-            if is_settled:
-                self._count("joined")
-                live = Live(contents.model, contents.session)
-            else:
-                self._pace(model_id)
-                live = await self._renewed(held, contents, why)
+        fresh: list[tuple[Model, Live]] = []  # what the platform gave, from the moment on that it did
+        is_settled = False
+        try:
+            async with self._store.exclusive(org_id, model_id) as held:
+                contents = await held.load()
+                if contents is None:
+                    raise ModelNotFound
+                _check_state(contents.model, why)
+                is_settled = _is_settled(contents.model, stale, why)
+                if is_settled:
+                    self._count("joined")
+                    live = Live(contents.model, contents.session)
+                else:
+                    self._pace(model_id)
+                    live = await self._renewed(held, contents, why, fresh)
+        except Unavailable:
+            if not fresh:
+                raise
+            live = await self._rescued(*fresh[0])
         # Errors come after the commit: raised inside they would undo what was just written down.
         self._models.remember(live)
         if live.model.state is not State.CONNECTED or live.session is None:
@@ -101,8 +125,29 @@ class RefreshSession:
             raise SyncLost("The session could not be refreshed now: try again", detail=live.model.reason)
         return live
 
-    async def _renewed(self, held: HeldModel, contents: Contents, why: Why) -> Live:
-        """Try, write down what came of it, and answer that."""
+    async def _rescued(self, before: Model, live: Live) -> Live:
+        """Write down a session that the database went away under: its refresh token may be the only one that still works.
+
+        Answers the model as it stands then. Raises Unavailable when the database stays away.
+        """
+        for wait_s in RESCUE_SECONDS:
+            await self._sleep(wait_s)
+            with contextlib.suppress(Unavailable):
+                async with self._store.exclusive(before.org_id, before.model_id) as held:
+                    contents = await held.load()
+                    if contents is None:
+                        raise ModelNotFound
+                    if (
+                        contents.model.version != before.version
+                    ):  # the commit stood after all, or somebody else was here
+                        return Live(contents.model, contents.session)
+                    await held.keep_session(live.model, live.session)
+                    await held.save(before, live.model)
+                return live
+        raise Unavailable(detail="a renewed session could not be written down")
+
+    async def _renewed(self, held: HeldModel, contents: Contents, why: Why, fresh: list[tuple[Model, Live]]) -> Live:
+        """Try, write down what came of it, and answer that; a new session is noted in `fresh` first of all."""
         before = contents.model
         if before.state is not State.SYNC_LOST:
             before = await self._store.mark_refreshing(before)
@@ -125,6 +170,7 @@ class RefreshSession:
                     chance=self._chance(),
                 )
                 self._count("renewed")
+                fresh.append((before, Live(after, outcome.session)))
                 await held.keep_session(after, outcome.session)
                 await held.save(before, after)
                 return Live(after, outcome.session)

@@ -18,6 +18,7 @@ from services.sessions.domain.credentials import Session
 from services.sessions.domain.model import Model
 from services.sessions.domain.pace import Rate
 from services.sessions.sandbox.grants import Grants
+from services.sessions.usecases.refresh_session import Why
 from tests.support.consents import Consent
 from tests.support.sandbox import Sandbox
 from tests.support.servers import TestBroker, TestDatabase
@@ -158,6 +159,26 @@ async def test_a_worker_killed_between_the_platforms_answer_and_our_commit_loses
     finally:
         await edge.close()
     assert (grants.counts["renewals"], grants.counts["reuses"], grants.living()) == (1, 1, 0)
+
+
+async def test_a_database_that_goes_away_between_the_platforms_answer_and_our_commit_costs_nothing(
+    sessions: Sessions, sandbox: Sandbox, grants: Grants
+) -> None:
+    model = await connected(sessions)
+    grants.expire()
+    sandbox.fault(route="auth_token", delay_ms=1_500, times=1)
+    waiting = asyncio.create_task(sessions.call(model.model_id, "chats_list"))
+    async with asyncio.timeout(10):
+        while not grants.counts["renewals"]:
+            await asyncio.sleep(0.02)
+    ended = await sessions.db.fetch("SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory'")
+    assert len(ended) == 1
+    assert (await waiting)[0].status == 200
+    kept = await held_session(sessions, model)
+    assert kept is not None
+    renewed = await sessions.do.refresh_session(model.org_id, model.model_id, stale=99, why=Why.ASKED)
+    assert renewed.session != kept
+    assert grants.counts == {"exchanges": 1, "renewals": 2}, "the token that was kept is the one that works"
 
 
 async def test_a_consent_that_was_withdrawn_at_the_platform_is_said_so(sessions: Sessions, grants: Grants) -> None:

@@ -1,9 +1,13 @@
 """Refreshing: once per model, refused only by the platform's own no."""
 
 import asyncio
+import contextlib
+import uuid
+from collections.abc import AsyncIterator
 
 import pytest
 
+from libs.common.errors import Unavailable
 from services.sessions.domain.credentials import Session
 from services.sessions.domain.errors import (
     GRANT_REFUSED,
@@ -15,9 +19,15 @@ from services.sessions.domain.errors import (
 )
 from services.sessions.domain.model import State
 from services.sessions.domain.ports import CodeAsked, Live
-from services.sessions.usecases.refresh_session import SIGN_INS_MAX, SIGN_INS_MS, RefreshSession, Why
+from services.sessions.usecases.refresh_session import (
+    RESCUE_SECONDS,
+    SIGN_INS_MAX,
+    SIGN_INS_MS,
+    RefreshSession,
+    Why,
+)
 from tests.support.clock import FakeClock
-from tests.support.fakes_sessions import FakeProvider, FakeStore, a_model, a_session, a_store, signed_in_as
+from tests.support.fakes_sessions import FakeHeld, FakeProvider, FakeStore, a_model, a_session, a_store, signed_in_as
 
 
 class Bench:
@@ -230,3 +240,47 @@ async def test_trouble_costs_a_lost_grant_nothing() -> None:
     assert bench.store.contents.session == GRANT
     bench.provider.on_renew = None
     assert (await bench(Why.ASKED)).model.state is State.CONNECTED
+
+
+class LosingStore(FakeStore):
+    """Its commits fail so many times."""
+
+    losses = 0
+
+    @contextlib.asynccontextmanager
+    async def exclusive(self, org_id: uuid.UUID, model_id: uuid.UUID) -> AsyncIterator[FakeHeld]:
+        async with super().exclusive(org_id, model_id) as held:
+            yield held
+            if self.losses:
+                self.losses -= 1
+                raise Unavailable
+
+
+def a_losing_grant(losses: int) -> tuple[Bench, list[float]]:
+    store = a_store(a_model(), credentials=None, session=GRANT)
+    bench, slept = Bench(LosingStore(store.contents)), []
+
+    async def sleep(seconds: float) -> None:
+        slept.append(seconds)
+
+    bench.store.losses = losses  # type: ignore[attr-defined]
+    bench.refresh = RefreshSession(
+        store=bench.store, models=bench.store, providers={"sandbox": bench.provider}, clock=bench.clock,
+        chance=lambda: 0.5, count=bench.outcomes.append, sleep=sleep,
+    )  # fmt: skip
+    return bench, slept
+
+
+async def test_what_the_platform_gave_is_written_down_when_the_database_is_back() -> None:
+    bench, slept = a_losing_grant(3)
+    live = await bench()
+    assert live.session == a_session("second")
+    assert bench.store.contents.session == a_session("second")
+    assert (bench.provider.did, slept) == (["renew"], list(RESCUE_SECONDS[:3]))
+
+
+async def test_a_database_that_stays_away_is_said_so_and_the_platform_is_not_asked_again() -> None:
+    bench, slept = a_losing_grant(100)
+    with pytest.raises(Unavailable):
+        await bench()
+    assert (bench.provider.did, slept) == (["renew"], list(RESCUE_SECONDS))
