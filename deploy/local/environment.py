@@ -16,6 +16,8 @@ _INHERITED: Final = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "SSL_CERT
 # The administrator's addresses of given servers; a service gets its own login instead.
 _WITHHELD: Final = frozenset({*VARIABLES, "FANGATE_MANAGEMENT_URL", "FANGATE_SERVERS"})
 
+_PASSED: Final = ("FANGATE_", "OTEL_", "SENTRY_")
+
 _REPLICAS_MAX: Final = 8
 
 
@@ -61,6 +63,7 @@ class Environment:
     key_peppers: str
     vault_keys: str
     form_keys: str
+    webhook_keys: str
     fanvue_client: tuple[str, str]  # id and secret of the app that is registered at the sandbox
     port: int
     sandbox_port: int
@@ -104,7 +107,7 @@ class Environment:
         """The whole environment of one process."""
         inherited = {name: os.environ[name] for name in _INHERITED if name in os.environ}
         # What a person set for one run (FANGATE_LOG_LEVEL=debug make run) passes through, under what we set ourselves.
-        passed = {k: v for k, v in os.environ.items() if k.startswith("FANGATE_") and k not in _WITHHELD}
+        passed = {k: v for k, v in os.environ.items() if k.startswith(_PASSED) and k not in _WITHHELD}
         return {**inherited, "PYTHONUNBUFFERED": "1", **passed, **self._settings(instance)}
 
     async def run(self, service: str, *arguments: str, stdin: str = "") -> dict[str, Any]:
@@ -122,6 +125,8 @@ class Environment:
             settings |= {"FANGATE_REDIS_URL": self.redis_url, "FANGATE_REDIS_PREFIX": self.redis_prefix}
         if service in {"edge", "auth"}:
             settings["FANGATE_KEY_PEPPERS"] = self.key_peppers
+        if service == "auth":
+            settings["FANGATE_WEBHOOK_KEYS"] = self.webhook_keys
         if service == "sessions":
             settings |= {
                 "FANGATE_VAULT_KEYS": self.vault_keys,
@@ -158,6 +163,7 @@ class Environment:
             "FANGATE_KEY_PEPPERS": self.key_peppers,
             "FANGATE_VAULT_KEYS": self.vault_keys,
             "FANGATE_FORM_KEYS": self.form_keys,
+            "FANGATE_WEBHOOK_KEYS": self.webhook_keys,
             "FANGATE_SANDBOX_URL": self.sandbox_url,
             "FANGATE_SESSION_PLATFORM_URL": self.session_platform_url,
             **self.fanvue_app(),

@@ -13,6 +13,8 @@ from libs.common.peppers import PepperRing
 from libs.common.process import Process
 from libs.common.redis.client import Redis, RedisAway
 from libs.common.settings import SettingsError, load
+from libs.common.telemetry import spans
+from libs.common.telemetry.trace import accept_traceparent
 from services.edge.domain.catalogue import route_limits
 from services.edge.domain.versions import Versions
 from services.edge.entry.broadcasts import BINDINGS, Broadcasts
@@ -24,8 +26,10 @@ from services.edge.entry.http import Edge
 from services.edge.entry.join_page import JoinPage
 from services.edge.entry.link_pages import LinkPages
 from services.edge.entry.proxies import TrustedProxies
+from services.edge.entry.security_txt import SecurityTxt
 from services.edge.entry.surfaces import SURFACES
 from services.edge.entry.timers import timers
+from services.edge.entry.traced import TracedFront, trace_of_span
 from services.edge.entry.versions import RequestedVersions
 from services.edge.gateways.auth import AuthDirectory
 from services.edge.gateways.billing import BillingLeases
@@ -114,6 +118,7 @@ async def build(process: Process) -> None:
 
     services = ServicesOverBus(bus)
     forms = SealedForms(services, clock)
+    recorder = spans.recorder()
     edge = Edge(
         SURFACES,
         authenticate=Authenticate(
@@ -140,6 +145,7 @@ async def build(process: Process) -> None:
         limits=limits,
         require_https=settings.refuses_plain_http,
         base_url=settings.base_url,
+        accept_trace=accept_traceparent if recorder is None else trace_of_span,
     )
     ask_consent = AskConsent(services, forms, clock)
     connect_page = ConnectPage(FollowLink(services, forms, clock), ask_consent)
@@ -165,8 +171,12 @@ async def build(process: Process) -> None:
         RedisAway
     ):  # connected before the first call needs it; the edge starts without it all the same
         await redis.ping()
+    files = (
+        [SecurityTxt(settings.security_contact, clock, base_url=settings.base_url)] if settings.security_contact else []
+    )
+    front = Front(edge, links=[consent_callback, *links], docs=docs, files=files)
     server = await HttpServer.start(
-        Front(edge, links=[consent_callback, *links], docs=docs),
+        front if recorder is None else TracedFront(front, recorder, route_name=edge.route_name),
         on_bad_http=edge.bad_http,
         host=settings.host,
         port=settings.port,

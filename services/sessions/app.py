@@ -11,6 +11,7 @@ from libs.common.http.client import HttpClient
 from libs.common.process import Process
 from libs.common.sealing import FormKeys
 from libs.common.settings import load
+from libs.common.telemetry import spans
 from libs.common.telemetry.metrics import LATENCY_BUCKETS, Counter, Histogram
 from libs.common.worker import Worker
 from services.sessions.domain.pace import Rate
@@ -20,6 +21,7 @@ from services.sessions.entry.timers import timers
 from services.sessions.gateways.providers.absent import Providers
 from services.sessions.gateways.providers.fanvue import FanvueProvider
 from services.sessions.gateways.providers.session import SessionProvider
+from services.sessions.gateways.providers.traced import TracedProvider
 from services.sessions.sandbox.signin import PASSWORD as SANDBOX_PASSWORD
 from services.sessions.settings import SessionsSettings
 from services.sessions.store.model_cache import CachedModels
@@ -107,6 +109,8 @@ def platforms_of(settings: SessionsSettings, http: HttpClient, clock: Clock) -> 
     consents: dict[str, Consents] = {}
     if (app := settings.fanvue()) is not None:
         providers["fanvue"] = consents["fanvue"] = FanvueProvider(http, app, clock=clock)
+    if (recorder := spans.recorder()) is not None:
+        providers = Providers((name, TracedProvider(name, each, recorder)) for name, each in providers.items())
     return Platforms(providers, consents)
 
 

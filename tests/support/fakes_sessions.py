@@ -84,9 +84,13 @@ class FakeStore:
                 yield FakeHeld(self, org_id, model_id)
             except BaseException:
                 self.contents, self.events, self.jobs, self.accepted, self.deeds = before
-                if self.marked is not None:  # that was committed by itself
-                    self.contents = replace(self.contents, model=self.marked)
+                self._keep_marked()
                 raise
+
+    def _keep_marked(self) -> None:
+        """What `mark_refreshing` wrote was committed by itself."""
+        if self.marked is not None:
+            self.contents = replace(self.contents, model=self.marked)
 
     async def mark_refreshing(self, model: Model) -> Model:
         after = changed(model, Change.REFRESH_BEGUN)

@@ -21,12 +21,12 @@ from libs.common.http.client import HttpClient
 from libs.common.ids import uuid7
 from libs.common.sealing import FormKeys, seal_form
 from libs.common.settings import Secret
+from libs.common.vault import Vault
 from services.sessions.app import Platforms, Stores, stores, use_cases
 from services.sessions.domain.credentials import Credentials
 from services.sessions.domain.model import Model, State
 from services.sessions.domain.pace import Rate
 from services.sessions.domain.ports import Provider
-from services.sessions.domain.vault import Vault
 from services.sessions.entry.consumers import consumers
 from services.sessions.gateways.providers.dialect import Dialect
 from services.sessions.gateways.providers.fanvue import FanvueApp, FanvueProvider, asked_scopes
