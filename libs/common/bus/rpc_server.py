@@ -12,6 +12,7 @@ from typing import Any, Final
 import msgspec
 
 from libs.common.bus import metrics
+from libs.common.bus.acks import Acks
 from libs.common.bus.consumer import Consumer, Rejected, Reply, decode_struct, known_type, label_of, open_delivery
 from libs.common.bus.errors import BUS_ERRORS
 from libs.common.bus.frames import AnswerHead, BadFrames, decode_call, encode_head, group, pack, unpack
@@ -34,12 +35,13 @@ log = logger(__name__)
 
 
 class _Request:
-    """One bus message and how many of its calls are still to be answered."""
+    """One bus message, its number among the acknowledgements, and how many of its calls are still to be answered."""
 
-    __slots__ = ("delivery", "left")
+    __slots__ = ("delivery", "left", "number")
 
-    def __init__(self, delivery: Delivery, left: int) -> None:
+    def __init__(self, delivery: Delivery, number: int, left: int) -> None:
         self.delivery = delivery
+        self.number = number
         self.left = left
 
 
@@ -57,6 +59,7 @@ class RpcServer:
         self.incoming = Incoming(consumer.queue)
         self._running: set[asyncio.Task[None]] = set()  # framed calls and answers; bounded by prefetch x CALLS_MAX
         self._answers: dict[tuple[str, str], list[_Answer]] = {}  # by caller and type
+        self._acks = Acks(self._spawn)
         self._in_hand = metrics.IN_FLIGHT.labels(consumer.queue)
         self._seconds = metrics.HANDLE_SECONDS.labels(consumer.queue)
         self._queue_wait = metrics.QUEUE_WAIT_SECONDS.labels(consumer.queue)
@@ -88,6 +91,7 @@ class RpcServer:
         try:
             while self._running:
                 await asyncio.wait(self._running)
+            await self._acks.flush()
         except asyncio.CancelledError:  # the drain's patience is over
             for task in self._running:
                 task.cancel()
@@ -98,18 +102,20 @@ class RpcServer:
         if delivery.receipt.is_stale():
             self._count(label_of(delivery), "stale")
             return
+        number = self._acks.took(delivery)
         try:
             entry = known_type(delivery, self._consumer, self._service)
         except Rejected as exc:
             # No answer: a stranger learns nothing, and an unknown type has no one here who could answer.
             log.warning("call refused", queue=self._consumer.queue, reason=exc.reason, error=str(exc))
             self._count(label_of(delivery), exc.reason)
-            await _ack(delivery)
+            await self._acks.settle(number)
             return
         if entry.framed:
-            await self._take_frames(delivery, entry)
-        else:
-            await self._take_single(delivery, entry)
+            self._take_frames(delivery, number, entry)
+            return
+        await self._take_single(delivery, entry)
+        await self._acks.settle(number)
 
     # one call per message
 
@@ -120,12 +126,10 @@ class RpcServer:
             log.warning("call refused", queue=self._consumer.queue, type=entry.name, error=str(exc))
             self._count(entry.name, exc.reason)
             await self._reply_single(delivery, AnswerHead(error=INTERNAL), b"")
-            await _ack(delivery)
             return
         answer = await self._run(message, context)
         if answer is not None:
             await self._reply_single(delivery, *answer)
-        await _ack(delivery)
 
     async def _reply_single(self, delivery: Delivery, head: AnswerHead, blob: bytes) -> None:
         raw = encode_head(head)
@@ -137,7 +141,7 @@ class RpcServer:
 
     # many calls per message
 
-    async def _take_frames(self, delivery: Delivery, entry: MessageType) -> None:
+    def _take_frames(self, delivery: Delivery, number: int, entry: MessageType) -> None:
         try:
             calls = [(decode_call(head), blob) for head, blob in unpack(delivery.body)]
             if not calls:
@@ -145,9 +149,9 @@ class RpcServer:
         except (BadFrames, msgspec.MsgspecError) as exc:
             log.error("frames that nobody can read", type=entry.name, error=str(exc))
             self._count(entry.name, "malformed")
-            await _ack(delivery)
+            self._acks.done(number)
             return
-        request = _Request(delivery, len(calls))
+        request = _Request(delivery, number, len(calls))
         for head, blob in calls:
             context = Context(
                 message_id=head.id, type=entry.name, sender=delivery.user, org_id=head.org, deadline_ms=head.deadline,
@@ -165,7 +169,7 @@ class RpcServer:
         else:
             answer = await self._run(message, context)
         if answer is None:
-            await self._finish(request)
+            self._finish(request)
             return
         head, blob = answer
         key = (request.delivery.reply_to, entry.name)
@@ -184,12 +188,12 @@ class RpcServer:
         for frames in group([(head, blob) for head, blob, _ in ready]):
             await self._reply(reply_to, name, pack(frames), "", {}, content_type=BLOB)
         for _, _, request in ready:
-            await self._finish(request)
+            self._finish(request)
 
-    async def _finish(self, request: _Request) -> None:
+    def _finish(self, request: _Request) -> None:
         request.left -= 1
         if not request.left:
-            await _ack(request.delivery)
+            self._acks.done(request.number)
 
     # both
 
@@ -286,10 +290,3 @@ def _answer(reply: Reply, context: Context) -> tuple[AnswerHead, bytes]:
 def _surprise(error: BaseException, context: Context) -> tuple[AnswerHead, bytes]:
     log.error("a handler failed", type=context.type, id=str(context.message_id), exc_info=error)
     return AnswerHead(error=INTERNAL), b""
-
-
-async def _ack(delivery: Delivery) -> None:
-    try:
-        await delivery.receipt.ack()
-    except BUS_ERRORS:
-        return  # redelivered after a reconnect: the deadline or the handler's fence takes care of it
