@@ -15,7 +15,7 @@ from libs.common.bus import metrics
 from libs.common.bus.acks import Acks
 from libs.common.bus.consumer import Consumer, Rejected, Reply, decode_struct, known_type, label_of, open_delivery
 from libs.common.bus.errors import BUS_ERRORS
-from libs.common.bus.frames import AnswerHead, BadFrames, decode_call, encode_head, group, pack, unpack
+from libs.common.bus.frames import CALLS_MAX, AnswerHead, BadFrames, decode_call, encode_head, group, pack, unpack
 from libs.common.bus.incoming import Incoming
 from libs.common.bus.transport import BLOB, JSON, STRUCT_HEADER, STRUCT_HEADER_BYTES_MAX, Delivery, Parcel, Transport
 from libs.common.clock import Clock
@@ -29,6 +29,8 @@ from libs.common.telemetry.trace import current_traceparent
 
 ANSWER_BYTES_MAX: Final = 8 << 20
 ANSWER_LIFE_MS: Final = 60_000  # an answer that lies longer has no one waiting
+# While more calls are under way, an answer waits this long for theirs: a message costs as much as some ten calls in it.
+GATHER_S: Final = 0.001
 INTERNAL: Final = RpcFailure(code="INTERNAL_ERROR", message="Something went wrong")
 
 log = logger(__name__)
@@ -59,6 +61,9 @@ class RpcServer:
         self.incoming = Incoming(consumer.queue)
         self._running: set[asyncio.Task[None]] = set()  # framed calls and answers; bounded by prefetch x CALLS_MAX
         self._answers: dict[tuple[str, str], list[_Answer]] = {}  # by caller and type
+        self._gathered = 0
+        self._flush_at: asyncio.Handle | None = None
+        self._under_way = 0  # framed calls without an answer
         self._acks = Acks(self._spawn)
         self._in_hand = metrics.IN_FLIGHT.labels(consumer.queue)
         self._seconds = metrics.HANDLE_SECONDS.labels(consumer.queue)
@@ -152,6 +157,7 @@ class RpcServer:
             self._acks.done(number)
             return
         request = _Request(delivery, number, len(calls))
+        self._under_way += len(calls)
         for head, blob in calls:
             context = Context(
                 message_id=head.id, type=entry.name, sender=delivery.user, org_id=head.org, deadline_ms=head.deadline,
@@ -161,25 +167,42 @@ class RpcServer:
 
     async def _answer_frame(self, request: _Request, entry: MessageType, raw: msgspec.Raw, context: Context) -> None:
         try:
-            message = decode_struct(entry.struct, raw)
-        except msgspec.MsgspecError as exc:
-            log.warning("call refused", type=entry.name, error=str(exc))
-            self._count(entry.name, "malformed")
-            answer: tuple[AnswerHead, bytes] | None = (AnswerHead(error=INTERNAL), b"")
-        else:
-            answer = await self._run(message, context)
+            answer = await self._run_frame(entry, raw, context)
+        finally:
+            self._under_way -= 1
         if answer is None:
             self._finish(request)
             return
         head, blob = answer
         key = (request.delivery.reply_to, entry.name)
-        if not self._answers:
-            # One tick later all handlers that are ready now have answered.
-            asyncio.get_running_loop().call_soon(self._flush)
         with_id = encode_head(msgspec.structs.replace(head, id=context.message_id))
         self._answers.setdefault(key, []).append((with_id, blob, request))
+        self._flush_soon()
+
+    async def _run_frame(
+        self, entry: MessageType, raw: msgspec.Raw, context: Context
+    ) -> tuple[AnswerHead, bytes] | None:
+        try:
+            message = decode_struct(entry.struct, raw)
+        except msgspec.MsgspecError as exc:
+            log.warning("call refused", type=entry.name, error=str(exc))
+            self._count(entry.name, "malformed")
+            return AnswerHead(error=INTERNAL), b""
+        return await self._run(message, context)
+
+    def _flush_soon(self) -> None:
+        """Have the answers sent, with those of all handlers that are ready now, and of others if that is soon."""
+        self._gathered += 1
+        is_enough = not self._under_way or self._gathered >= CALLS_MAX
+        if self._gathered > 1 and not is_enough:
+            return  # a timer runs
+        if self._flush_at is not None:
+            self._flush_at.cancel()
+        loop = asyncio.get_running_loop()
+        self._flush_at = loop.call_soon(self._flush) if is_enough else loop.call_later(GATHER_S, self._flush)
 
     def _flush(self) -> None:
+        self._flush_at, self._gathered = None, 0
         answers, self._answers = self._answers, {}
         for (reply_to, name), ready in answers.items():
             self._spawn(self._send_frames(reply_to, name, ready))

@@ -12,7 +12,8 @@ from typing import Any, Final, Self
 
 import aiohttp
 from aiohttp import http_parser, web
-from multidict import CIMultiDict
+
+from libs.common.http.protocol import Answer, OnBadHttp, Protocol
 
 AIOHTTP_FLOOR: Final = (3, 14, 4)
 KEEPALIVE_SECONDS: Final = 75.0  # above the idle time of balancers (60 s), so that they close first (aiohttp#9138)
@@ -23,18 +24,6 @@ LINGER_SECONDS: Final = 2.0  # how long an unread body is drained, so that the c
 BACKLOG: Final = 1024
 
 Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
-OnBadHttp = Callable[[int], web.StreamResponse]  # the answer to what is not HTTP (400) or crashed below us (500)
-
-
-class Answer(web.Response):
-    """A response that does not name the software. `headers` must carry the content type and are used as they are."""
-
-    def __init__(self, *, status: int, body: bytes, headers: CIMultiDict[str]) -> None:
-        super().__init__(status=status, body=body, headers=headers)
-
-    async def _prepare_headers(self) -> None:
-        await super()._prepare_headers()
-        del self._headers["Server"]  # aiohttp sets it by default just above
 
 
 def assert_hardened() -> None:
@@ -110,28 +99,7 @@ class _Server(web.Server):
         self._on_bad_http = on_bad_http
 
     def __call__(self) -> web.RequestHandler:
-        return _Protocol(self, on_bad_http=self._on_bad_http, loop=asyncio.get_running_loop(), **self._kwargs)
+        return Protocol(self, on_bad_http=self._on_bad_http, loop=asyncio.get_running_loop(), **self._kwargs)
 
 
-class _Protocol(web.RequestHandler):
-    __slots__ = ("_on_bad_http",)
-
-    def __init__(self, manager: web.Server, *, on_bad_http: OnBadHttp, **kwargs: Any) -> None:
-        super().__init__(manager, **kwargs)
-        self._on_bad_http = on_bad_http
-
-    def handle_error(
-        self,
-        request: web.BaseRequest,
-        status: int = 500,
-        exc: BaseException | None = None,
-        message: str | None = None,  # noqa: ARG002 - the parser's words quote the attacker's bytes: not repeated
-    ) -> web.StreamResponse:
-        """Answer what never reached the handler, and close the connection."""
-        if request.writer.output_size > 0:
-            raise ConnectionError("an answer has begun, a second one cannot follow") from exc
-        if status >= 500:
-            self.logger.error("unhandled error below the handler", exc_info=exc)
-        answer = self._on_bad_http(status)
-        answer.force_close()
-        return answer
+__all__ = ["Answer", "HttpServer", "assert_hardened"]

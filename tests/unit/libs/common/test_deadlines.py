@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from typing import Any
 
 import pytest
 
@@ -39,9 +40,12 @@ async def test_what_was_taken_back_is_not_told() -> None:
 async def test_what_was_taken_back_wakes_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
     deadlines, who, loop, timers = Deadlines(), Somebody(), asyncio.get_running_loop(), list[float]()
     call_at = loop.call_at
-    monkeypatch.setattr(
-        loop, "call_at", lambda at, *more, **options: (timers.append(at), call_at(at, *more, **options))[1]
-    )
+
+    def noted(at: float, *what: Any, **options: Any) -> asyncio.TimerHandle:
+        timers.append(at)
+        return call_at(at, *what, **options)
+
+    monkeypatch.setattr(loop, "call_at", noted)
     for _ in range(20):
         deadlines.add(who, 4 * TICK_SECONDS).discard(who)
         time.sleep(TICK_SECONDS / 4)  # noqa: ASYNC251 - as time goes by, without the loop's own timers

@@ -25,9 +25,7 @@ class Words:
         return self.heard
 
     def delivery(self, tag: int) -> Delivery:
-        return Delivery(
-            queue="q", type="t", message_id="", user="", headers={}, body=b"", receipt=_Receipt(self, tag)
-        )
+        return Delivery(queue="q", type="t", message_id="", user="", headers={}, body=b"", receipt=_Receipt(self, tag))
 
 
 class _Receipt:
