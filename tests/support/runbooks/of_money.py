@@ -16,7 +16,7 @@ from tests.support.runbooks.looking import line_of, nothing, usage_of
 from tests.support.runbooks.room import Room
 
 _PROPERTIES: Final = (
-    "routing_key", "type", "app_id", "user_id", "timestamp", "content_type", "headers", "correlation_id", "reply_to",
+    "routing_key", "type", "app_id", "user_id", "timestamp", "content_type", "headers", "correlation_id", "delivery_mode", "reply_to",
 )  # fmt: skip
 _BUCKET: Final = "(SELECT id FROM billing.accounts WHERE org_id = $1 AND closed_at IS NULL ORDER BY id LIMIT 1)"
 
