@@ -17,7 +17,7 @@ from services.auth.domain.webhook_ports import Receivers
 from services.auth.entry.consumers import consumers
 from services.auth.entry.deliveries import DeliveryLoop
 from services.auth.entry.timers import timers
-from services.auth.gateways.receivers import USER_AGENT, GuardedReceivers
+from services.auth.gateways.receivers import WEBHOOKS_AGENT, GuardedReceivers
 from services.auth.settings import AuthSettings
 from services.auth.store.calls import PostgresCallRecords
 from services.auth.store.deliveries import PostgresDeliveries
@@ -69,7 +69,7 @@ async def build(process: Process) -> None:
     records = PostgresCallRecords(worker.db)
     do = use_cases(accounts, PostgresKeyHolders(worker.db), records, peppers, clock)
     local = settings.local_receivers()
-    http = await process.closing(await GuardedClient.open(user_agent=USER_AGENT, allowed=local))
+    http = await process.closing(await GuardedClient.open(user_agent=WEBHOOKS_AGENT, allowed=local))
     wake = asyncio.Event()
     webhooks = webhook_cases(
         worker.db, worker.outbox, accounts, settings.webhook_vault(), GuardedReceivers(http, local=local), clock,

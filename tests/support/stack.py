@@ -30,7 +30,7 @@ from deploy.local.seed import DEMO_PASSWORD
 from tests.support.gateway_client import Answer
 
 START_SECONDS_MAX: Final = 180
-SETTLE_SECONDS_MAX: Final = 120  # what was reserved is posted, or final, by then (leases: 90 s and the queue)
+SETTLE_SECONDS_MAX: Final = 120  # what was reserved is posted, or final, by then (leases: 60 s and the queue)
 LOOK_SECONDS: Final = 0.1
 STEADY_SECONDS: Final = 0.5
 
