@@ -57,7 +57,7 @@ def user_updated(old: User, new: User) -> Deed:
         return Deed(action="user.remove", object_id=new.user_id, details={"email": old.email})
     if old.state is UserState.INVITED and new.state is UserState.ACTIVE:
         return Deed(action="user.join", object_id=new.user_id, details={"email": old.email})
-    return Deed(action="user.update", object_id=new.user_id, details=_differences(old, new, "role_id", "state"))
+    return Deed(action="user.update", object_id=new.user_id, details=differences(old, new, "role_id", "state"))
 
 
 def role_created(role: Role) -> Deed:
@@ -89,7 +89,7 @@ def key_created(key: Key, replaces: uuid.UUID | None) -> Deed:
 
 
 def key_updated(old: Key, new: Key) -> Deed:
-    details = _differences(old, new, "label", "role_id", "expires_at", "addresses")
+    details = differences(old, new, "label", "role_id", "expires_at", "addresses")
     return Deed(action="key.update", object_id=new.key_id, details=details)
 
 
@@ -101,7 +101,8 @@ def model_managed(event: ModelManaged) -> Deed:
     return Deed(action=f"model.{event.action}", object_id=event.model_id, details=event.details)
 
 
-def _differences(old: object, new: object, *names: str) -> dict[str, Any]:
+def differences(old: object, new: object, *names: str) -> dict[str, Any]:
+    """What of these fields is another, from what to what."""
     return {
         name: _moved(_text(getattr(old, name)), _text(getattr(new, name)))
         for name in names

@@ -1,5 +1,8 @@
 """What auth takes from the bus: the edge's question who is calling, and the events it projects or announces."""
 
+from collections.abc import Sequence
+from typing import Protocol
+
 from libs.common.bus import Consumer, events, rpc
 from libs.common.clock import Clock
 from libs.common.contracts import auth, billing, edge, sessions, takedowns
@@ -9,9 +12,24 @@ from services.auth.domain.errors import NotFound
 from services.auth.domain.ports import Accounts, CallRecords
 from services.auth.entry.management import managed
 from services.auth.usecases import UseCases
+from services.auth.usecases.end_app import OutdateGrantors
 
 
-def consumers(do: UseCases, accounts: Accounts, records: CallRecords, clock: Clock) -> list[Consumer]:
+class Desk(Protocol):
+    """Handlers of one subject."""
+
+    def serving(self, consumer: Consumer) -> Consumer: ...
+
+
+def consumers(
+    do: UseCases,
+    outdate_grantors: OutdateGrantors,
+    accounts: Accounts,
+    records: CallRecords,
+    clock: Clock,
+    *,
+    desks: Sequence[Desk],
+) -> list[Consumer]:
     """All consumers of the service; prefetch and workers as docs/architecture.md says."""
 
     async def resolve_key(message: auth.ResolveKey, _context: Context) -> auth.Principal:
@@ -36,10 +54,11 @@ def consumers(do: UseCases, accounts: Accounts, records: CallRecords, clock: Clo
     async def announce(_message: Message, _context: Context) -> None:
         """Nobody to tell: these become webhooks where an organization has an endpoint, and none can have one yet."""
 
+    asked = rpc("auth.rpc", prefetch=100, workers=50).on(auth.ResolveKey, resolve_key)
+    for desk in desks:
+        asked = desk.serving(asked)
     return [
-        managed(
-            rpc("auth.rpc", prefetch=100, workers=50).on(auth.ResolveKey, resolve_key), do, accounts, records, clock
-        ),
+        managed(asked, do, outdate_grantors, accounts, records, clock),
         events("auth.events", prefetch=50, workers=20)
         .on(billing.SubscriptionChanged, project_subscription)
         .on(sessions.ModelManaged, log_model_deed)

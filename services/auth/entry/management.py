@@ -14,12 +14,20 @@ from services.auth.domain.role import Role
 from services.auth.domain.user import InvitationView, ListedUser
 from services.auth.entry.personal_keys import PersonalKeyDesk
 from services.auth.usecases import UseCases
+from services.auth.usecases.end_app import OutdateGrantors
 from services.auth.usecases.issue_key import IssuedKey, KeyOrder
 
 
-def managed(consumer: Consumer, do: UseCases, accounts: Accounts, records: CallRecords, clock: Clock) -> Consumer:
+def managed(
+    consumer: Consumer,
+    do: UseCases,
+    outdate_grantors: OutdateGrantors,
+    accounts: Accounts,
+    records: CallRecords,
+    clock: Clock,
+) -> Consumer:
     """`consumer` with a handler for each management command."""
-    desk = _Desk(do, accounts, clock)
+    desk = _Desk(do, outdate_grantors, accounts, clock)
     personal = PersonalKeyDesk(do, accounts, records, clock)
     return (
         personal.serving(consumer)
@@ -47,8 +55,9 @@ def managed(consumer: Consumer, do: UseCases, accounts: Accounts, records: CallR
 
 
 class _Desk:
-    def __init__(self, do: UseCases, accounts: Accounts, clock: Clock) -> None:
+    def __init__(self, do: UseCases, outdate_grantors: OutdateGrantors, accounts: Accounts, clock: Clock) -> None:
         self._do = do
+        self._outdate_grantors = outdate_grantors
         self._accounts = accounts
         self._clock = clock
 
@@ -82,17 +91,22 @@ class _Desk:
         av = await self._do.update_user(
             message.org_id, message.user_id, role=message.role, is_suspended=message.is_suspended, by=message.by
         )
-        return auth.UserUpdated(av=av, user=await self._user(message.org_id, message.user_id))
+        return await self._updated(message, av)
 
     async def remove_user(self, message: auth.RemoveUser, _context: Context) -> auth.UserUpdated:
-        av = await self._do.remove_user(message.org_id, message.user_id, by=message.by)
-        return auth.UserUpdated(av=av, user=await self._user(message.org_id, message.user_id))
+        return await self._updated(message, await self._do.remove_user(message.org_id, message.user_id, by=message.by))
+
+    async def _updated(self, message: auth.UpdateUser | auth.RemoveUser, av: int) -> auth.UserUpdated:
+        moved = await self._outdate_grantors(message.org_id, message.user_id)
+        return auth.UserUpdated(av=av, moved=moved, user=await self._user(message.org_id, message.user_id))
 
     async def get_invitation(self, message: auth.GetInvitation, _context: Context) -> auth.InvitationShown:
         return _shown_invitation(await self._do.accept_invitation.show(message.link))
 
     async def accept_invitation(self, message: auth.AcceptInvitation, _context: Context) -> auth.InvitationShown:
-        return _shown_invitation(await self._do.accept_invitation(message.link, address=message.address))
+        return _shown_invitation(
+            await self._do.accept_invitation(message.link, address=message.address, sealed=message.sealed)
+        )
 
     async def list_keys(self, message: auth.ListKeys, _context: Context) -> auth.Keys:
         page, total = await self._accounts.key_page(message.org_id, limit=message.limit, offset=message.offset)
