@@ -61,6 +61,7 @@ class Environment:
     key_peppers: str
     vault_keys: str
     form_keys: str
+    password_keys: str
     port: int
     sandbox_port: int
     admin_ports: Mapping[str, int]
@@ -108,6 +109,8 @@ class Environment:
             settings |= {"FANGATE_REDIS_URL": self.redis_url, "FANGATE_REDIS_PREFIX": self.redis_prefix}
         if service in {"edge", "auth"}:
             settings["FANGATE_KEY_PEPPERS"] = self.key_peppers
+        if service == "auth":
+            settings["FANGATE_PASSWORD_KEYS"] = self.password_keys
         if service == "sessions":
             settings |= {
                 "FANGATE_VAULT_KEYS": self.vault_keys,
@@ -141,6 +144,7 @@ class Environment:
             "FANGATE_KEY_PEPPERS": self.key_peppers,
             "FANGATE_VAULT_KEYS": self.vault_keys,
             "FANGATE_FORM_KEYS": self.form_keys,
+            "FANGATE_PASSWORD_KEYS": self.password_keys,
             "FANGATE_SANDBOX_URL": self.sandbox_url,
             "FANGATE_SESSION_PLATFORM_URL": self.session_platform_url,
             "FANGATE_PORT_EDGE": str(self.port),

@@ -15,7 +15,7 @@ from services.auth.domain.app_ports import (
     SignIns,
     Tokens,
 )
-from services.auth.domain.ports import CallRecords, KeyHolders
+from services.auth.domain.ports import Accounts, CallRecords, KeyHolders
 from services.auth.entry.apps import AppDesk
 from services.auth.entry.consumers import consumers
 from services.auth.entry.sign_in import SignInDesk
@@ -56,7 +56,7 @@ from services.auth.usecases.rotate_key import RotateKey
 from services.auth.usecases.session import ShowSession, SignIn, SignOut
 from services.auth.usecases.set_features import SetFeatures
 from services.auth.usecases.set_organization_state import SetOrganizationState
-from services.auth.usecases.set_password import LinkPassword, SetPassword
+from services.auth.usecases.set_password import JoinWithPassword, LinkPassword, SetPassword
 from services.auth.usecases.show_token import EndTokens, IntrospectTokens
 from services.auth.usecases.update_app import UpdateApp
 from services.auth.usecases.update_key import UpdateKey
@@ -78,10 +78,10 @@ async def build(process: Process) -> None:
     records, apps, tokens = PostgresCallRecords(worker.db), PostgresApps(worker.db), PostgresTokens(worker.db)
     passwords, sign_ins = Argon2Passwords(), PostgresSignIns(worker.db)
     fetching = await process.closing(await GuardedClient.open(user_agent=USER_AGENT, connections_max=FETCHES_MAX))
-    do = use_cases(accounts, PostgresKeyHolders(worker.db), tokens, records, passwords, forms, peppers, clock)
+    do = use_cases(accounts, PostgresKeyHolders(worker.db), records, peppers, clock)
     do_apps = app_use_cases(
         accounts, apps, tokens, sign_ins, passwords, forms, NetworkDomainProofs(fetching, settings.resolver()),
-        do.issue_personal_key, peppers, clock,
+        do, peppers, clock,
     )  # fmt: skip
     sweeps = timers(
         forget_calls=do.record_calls.forget,
@@ -91,16 +91,15 @@ async def build(process: Process) -> None:
     for timer in sweeps:
         process.start(timer.name, timer.run())
     desks = (AppDesk(do_apps, apps, clock), SignInDesk(do_apps, forms.keys))
-    await worker.serve(consumers(do, do_apps.outdate_grantors, accounts, records, clock, desks=desks))
+    await worker.serve(consumers(do, accounts, records, clock, outdate_grantors=do_apps.outdate_grantors, desks=desks))
 
 
 def use_cases(
-    accounts: AppAccounts, holders: KeyHolders, tokens: Tokens, records: CallRecords, passwords: Passwords,
-    sealed: SealedPasswords, peppers: PepperRing, clock: Clock,
-) -> UseCases:  # fmt: skip
+    accounts: Accounts, holders: KeyHolders, records: CallRecords, peppers: PepperRing, clock: Clock
+) -> UseCases:
     """Every use case but those of apps and sign-in, on these ports."""
     return UseCases(
-        accept_invitation=AcceptInvitation(accounts, passwords, sealed, clock),
+        accept_invitation=AcceptInvitation(accounts, clock),
         add_user=AddUser(accounts),
         create_organization=CreateOrganization(accounts),
         create_role=CreateRole(accounts, clock),
@@ -114,7 +113,7 @@ def use_cases(
         remove_user=RemoveUser(accounts, clock),
         rename_organization=RenameOrganization(accounts),
         replace_role=ReplaceRole(accounts, clock),
-        resolve_key=ResolveKey(holders, tokens, peppers.active, clock),
+        resolve_key=ResolveKey(holders, peppers.active, clock),
         revoke_key=RevokeKey(accounts, clock),
         rotate_key=RotateKey(accounts, peppers, clock),
         set_features=SetFeatures(accounts),
@@ -127,7 +126,7 @@ def use_cases(
 
 def app_use_cases(
     accounts: AppAccounts, apps: AppsRead, tokens: Tokens, sign_ins: SignIns, passwords: Passwords, sealed: SealedPasswords,
-    proofs: DomainProofs, issue: IssuePersonalKey, peppers: PepperRing, clock: Clock,
+    proofs: DomainProofs, do: UseCases, peppers: PepperRing, clock: Clock,
 ) -> AppUseCases:  # fmt: skip
     """Every use case of apps and sign-in on these ports."""
     sessions, clients = ShowSession(sign_ins, clock), AuthenticateClient(apps, peppers.active, clock)
@@ -140,7 +139,8 @@ def app_use_cases(
         forget_sign_ins=ForgetSignIns(tokens, sign_ins, clock),
         give_tokens=GiveTokens(accounts, tokens, clients, clock),
         introspect_tokens=IntrospectTokens(tokens, clients, clock),
-        issue_own_key=IssueOwnKey(sign_ins, sessions, passwords, sealed, issue),
+        issue_own_key=IssueOwnKey(sign_ins, sessions, passwords, sealed, do.issue_personal_key),
+        join_with_password=JoinWithPassword(do.accept_invitation, passwords, sealed),
         link_password=LinkPassword(accounts, clock),
         outdate_grantors=OutdateGrantors(accounts, apps),
         revoke_grant=RevokeGrant(accounts, clock),

@@ -90,10 +90,8 @@ async def _run(settings: AuthSettings, arguments: argparse.Namespace) -> int:
         accounts, holders, records = PostgresAccounts(db, outbox), PostgresKeyHolders(db), PostgresCallRecords(db)
         apps, tokens, sign_ins = PostgresApps(db), PostgresTokens(db), PostgresSignIns(db)
         passwords, forms = Argon2Passwords(), OpenedForms(settings.sealed_passwords())
-        do = use_cases(accounts, holders, tokens, records, passwords, forms, peppers, clock)
-        do_apps = app_use_cases(
-            accounts, apps, tokens, sign_ins, passwords, forms, _NoProofs(), do.issue_personal_key, peppers, clock
-        )
+        do = use_cases(accounts, holders, records, peppers, clock)
+        do_apps = app_use_cases(accounts, apps, tokens, sign_ins, passwords, forms, _NoProofs(), do, peppers, clock)
         desk = Desk(
             do=do, do_apps=do_apps, apps=apps, sign_ins=sign_ins, accounts=accounts, holders=holders, records=records,
             clock=clock,

@@ -1,10 +1,11 @@
 """Wires the edge together: every object once, by hand, in order."""
 
 import contextlib
+from typing import Any
 
 from libs.common.bus.broadcast import Broadcast
 from libs.common.bus.bus import Bus
-from libs.common.clock import SystemClock
+from libs.common.clock import Clock, SystemClock
 from libs.common.db.migrate import schema_is_current
 from libs.common.db.pool import Database
 from libs.common.errors import Unavailable
@@ -15,13 +16,17 @@ from libs.common.redis.client import Redis, RedisAway
 from libs.common.settings import SettingsError, load
 from services.edge.domain.catalogue import route_limits
 from services.edge.domain.versions import Versions
+from services.edge.entry.account_pages import AccountPages
 from services.edge.entry.broadcasts import BINDINGS, Broadcasts
 from services.edge.entry.connect_page import ConnectPage
+from services.edge.entry.consent_page import ConsentPages
 from services.edge.entry.docs import DocsPages
-from services.edge.entry.front import Front
+from services.edge.entry.front import Front, Prefixed
 from services.edge.entry.http import Edge
 from services.edge.entry.join_page import JoinPage
 from services.edge.entry.link_pages import LinkPages
+from services.edge.entry.oauth_endpoints import METADATA_PATH, OAuthEndpoints
+from services.edge.entry.password_page import PasswordPage
 from services.edge.entry.proxies import TrustedProxies
 from services.edge.entry.surfaces import SURFACES
 from services.edge.entry.timers import timers
@@ -29,7 +34,7 @@ from services.edge.entry.versions import RequestedVersions
 from services.edge.gateways.auth import AuthDirectory
 from services.edge.gateways.billing import BillingLeases
 from services.edge.gateways.calls import CallCounts
-from services.edge.gateways.forms import SealedForms
+from services.edge.gateways.forms import SealedForms, SealedPasswords
 from services.edge.gateways.services import ServicesOverBus
 from services.edge.gateways.sessions import SessionsOverBus
 from services.edge.gateways.usage import UsageGateway
@@ -44,12 +49,17 @@ from services.edge.store.sealed_answers import SealedAnswers
 from services.edge.store.sharing import SharedKeys
 from services.edge.usecases.admit import Admit
 from services.edge.usecases.authenticate import Authenticate
+from services.edge.usecases.authorize_app import AuthorizeApp
 from services.edge.usecases.export_call import ExportCall
 from services.edge.usecases.follow_link import FollowLink
 from services.edge.usecases.join_organization import JoinOrganization
+from services.edge.usecases.keep_session import KeepSession
+from services.edge.usecases.manage_account import ManageAccount
 from services.edge.usecases.own_call import OwnCall
 from services.edge.usecases.proxy_call import ProxyCall
 from services.edge.usecases.replay_answer import ReplayAnswer
+from services.edge.usecases.set_password import SetUsersPassword
+from services.edge.usecases.trade_tokens import TradeTokens
 
 BROADCASTS_AWAY_S_MAX = 5.0  # deaf for longer, the edge asks auth about every key
 PENDING_MAX = 1_024  # calls that wait for other services
@@ -139,23 +149,15 @@ async def build(process: Process) -> None:
         require_https=settings.refuses_plain_http,
         base_url=settings.base_url,
     )
-    links = [
-        LinkPages(
-            page,
-            failures=CountedFailures(redis, clock, prefix=prefix, scope="connect-"),
-            proxies=proxies,
-            require_https=settings.refuses_plain_http,
-            base_url=settings.base_url,
-        )
-        for page in (ConnectPage(FollowLink(services, forms, clock)), JoinPage(JoinOrganization(services, clock)))
-    ]
+
+    pages, oauth = people(settings, ring, proxies, services, forms, admission, redis, clock)
     docs = DocsPages(SURFACES, versions)
     with contextlib.suppress(
         RedisAway
     ):  # connected before the first call needs it; the edge starts without it all the same
         await redis.ping()
     server = await HttpServer.start(
-        Front(edge, links=links, docs=docs),
+        Front(edge, links=pages, docs=docs, single={METADATA_PATH: oauth}),
         on_bad_http=edge.bad_http,
         host=settings.host,
         port=settings.port,
@@ -166,6 +168,37 @@ async def build(process: Process) -> None:
     process.on_drain("http", server.close)
     process.on_drain("voids", usage.flush_voids)
     process.on_drain("calls", calls.flush)
+
+
+def people(
+    settings: EdgeSettings, ring: PepperRing, proxies: TrustedProxies, services: ServicesOverBus, forms: SealedForms,
+    admission: RedisAdmission, redis: Redis, clock: Clock,
+) -> tuple[tuple[Prefixed, ...], OAuthEndpoints]:  # fmt: skip
+    """The pages for people, and the endpoints of OAuth, which are among them."""
+
+    def failures(scope: str) -> CountedFailures:
+        return CountedFailures(redis, clock, prefix=settings.redis_prefix, scope=scope)
+
+    wiring: dict[str, Any] = {
+        "proxies": proxies, "require_https": settings.refuses_plain_http, "base_url": settings.base_url,
+    }  # fmt: skip
+    passwords = SealedPasswords(services, clock)
+    link_pages = (
+        ConnectPage(FollowLink(services, forms, clock)),
+        JoinPage(JoinOrganization(services, passwords, clock)),
+        PasswordPage(SetUsersPassword(services, passwords, clock)),
+    )
+    sessions = KeepSession(ring, services, passwords, clock)
+    account = ManageAccount(services, sessions, passwords, admission, clock)
+    consent = AuthorizeApp(services, sessions, admission, clock)
+    oauth = OAuthEndpoints(TradeTokens(ring, services, admission, clock), failures=failures("client-"), **wiring)
+    pages: tuple[Prefixed, ...] = (
+        *(LinkPages(page, failures=failures("connect-"), **wiring) for page in link_pages),
+        ConsentPages(consent, account, sessions, failures=failures("consent-"), **wiring),
+        AccountPages(account, sessions, accounts=failures("account-"), failures=failures("sign-in-"), **wiring),
+        oauth,
+    )
+    return pages, oauth
 
 
 async def kept_answers(

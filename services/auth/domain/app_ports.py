@@ -80,10 +80,6 @@ class AppChange(Change, Protocol):
         """The digest of a user's password."""
         ...
 
-    async def set_password(self, user_id: uuid.UUID, digest: str, at: datetime) -> None:
-        """Moves nobody's rights."""
-        ...
-
     async def add_password_link(self, link: PasswordLink) -> None:
         """In the place of an earlier one. Moves nobody's rights."""
         ...
@@ -171,16 +167,12 @@ class TokenTurn(Protocol):
     async def add(self, token: Token) -> None: ...
 
 
-class TokenHolders(Protocol):
-    """Finding who is behind a token."""
+class Tokens(Protocol):
+    """Codes and tokens of apps."""
 
     async def find(self, digests: Sequence[str]) -> TokenHolder | None:
         """The holder of the token stored under one of `digests`, whatever its state; all of it as of one instant."""
         ...
-
-
-class Tokens(TokenHolders, Protocol):
-    """Codes and tokens of apps."""
 
     async def find_code(self, digest: str) -> Code | None: ...
 

@@ -10,9 +10,8 @@ from libs.common.contracts.envelope import Context, Message
 from libs.common.errors import Transient
 from services.auth.domain.errors import NotFound
 from services.auth.domain.ports import Accounts, CallRecords
-from services.auth.entry.management import managed
+from services.auth.entry.management import Outdate, managed
 from services.auth.usecases import UseCases
-from services.auth.usecases.end_app import OutdateGrantors
 
 
 class Desk(Protocol):
@@ -23,11 +22,11 @@ class Desk(Protocol):
 
 def consumers(
     do: UseCases,
-    outdate_grantors: OutdateGrantors,
     accounts: Accounts,
     records: CallRecords,
     clock: Clock,
     *,
+    outdate_grantors: Outdate,
     desks: Sequence[Desk],
 ) -> list[Consumer]:
     """All consumers of the service; prefetch and workers as docs/architecture.md says."""
@@ -58,7 +57,7 @@ def consumers(
     for desk in desks:
         asked = desk.serving(asked)
     return [
-        managed(asked, do, outdate_grantors, accounts, records, clock),
+        managed(asked, do, accounts, records, clock, outdate_grantors=outdate_grantors),
         events("auth.events", prefetch=50, workers=20)
         .on(billing.SubscriptionChanged, project_subscription)
         .on(sessions.ModelManaged, log_model_deed)

@@ -1,10 +1,11 @@
 """The commands behind the pages of people: passwords, sessions, and the key that who is signed in makes."""
 
 from libs.common.bus import Consumer
-from libs.common.contracts import sign_in
+from libs.common.contracts import auth, sign_in
 from libs.common.contracts.envelope import Context
 from libs.common.sealing import FormKeys
 from services.auth.domain.sign_in import PasswordLinkView, SignedIn
+from services.auth.entry.management import shown_invitation
 from services.auth.usecases import AppUseCases
 
 
@@ -22,6 +23,7 @@ class SignInDesk:
             .on(sign_in.SignIn, self.begin)
             .on(sign_in.GetSession, self.get_session)
             .on(sign_in.SignOut, self.sign_out)
+            .on(auth.AcceptInvitation, self.join)
             .on(sign_in.GetPasswordLink, self.get_link)
             .on(sign_in.SetPassword, self.set_password)
             .on(sign_in.IssueOwnKey, self.issue_key)
@@ -42,6 +44,11 @@ class SignInDesk:
     async def sign_out(self, message: sign_in.SignOut, _context: Context) -> sign_in.SignedOut:
         await self._do.sign_out(message.digests, is_everywhere=message.is_everywhere)
         return sign_in.SignedOut()
+
+    async def join(self, message: auth.AcceptInvitation, _context: Context) -> auth.InvitationShown:
+        return shown_invitation(
+            await self._do.join_with_password(message.link, message.sealed, address=message.address)
+        )
 
     async def get_link(self, message: sign_in.GetPasswordLink, _context: Context) -> sign_in.PasswordLinkShown:
         return _shown_link(await self._do.set_password.show(message.link))

@@ -17,11 +17,13 @@ from libs.common.ids import id_ms, uuid7
 from services.auth.domain import audit
 from services.auth.domain.audit import Deed
 from services.auth.domain.errors import Conflict, NotFound, OrganizationDeleted
+from services.auth.domain.grant import TokenHolder
 from services.auth.domain.key import Key, KeyHolder, ListedKey
 from services.auth.domain.organization import Organization, OrganizationState, Subscription, User, UserState
 from services.auth.domain.role import OWNER, Role
 from services.auth.domain.user import Invitation, InvitationView, ListedUser
-from services.auth.store.app_writes import AppWrites
+from services.auth.store.app_rows import token_holder_of
+from services.auth.store.app_writes import APPS, AppWrites
 from services.auth.store.rows import (
     entry_of,
     holder_of,
@@ -58,6 +60,10 @@ class PostgresKeyHolders:
     async def find(self, digests: Sequence[str]) -> KeyHolder | None:
         row = await self._db.fetchrow(QUERIES.find_holder, [bytes.fromhex(digest) for digest in digests])
         return None if row is None else holder_of(row)
+
+    async def find_token(self, digests: Sequence[str]) -> TokenHolder | None:
+        row = await self._db.fetchrow(APPS.find_token, [bytes.fromhex(digest) for digest in digests])
+        return None if row is None else token_holder_of(row)
 
     async def rewrite_digest(self, key: Key, *, pepper: str, digest: str) -> None:
         await self._db.execute(

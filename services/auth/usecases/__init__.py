@@ -28,7 +28,7 @@ from services.auth.usecases.rotate_key import RotateKey
 from services.auth.usecases.session import ShowSession, SignIn, SignOut
 from services.auth.usecases.set_features import SetFeatures
 from services.auth.usecases.set_organization_state import SetOrganizationState
-from services.auth.usecases.set_password import LinkPassword, SetPassword
+from services.auth.usecases.set_password import JoinWithPassword, LinkPassword, SetPassword
 from services.auth.usecases.show_token import EndTokens, IntrospectTokens
 from services.auth.usecases.update_app import UpdateApp
 from services.auth.usecases.update_key import UpdateKey
@@ -78,6 +78,7 @@ class AppUseCases:
     give_tokens: GiveTokens
     introspect_tokens: IntrospectTokens
     issue_own_key: IssueOwnKey
+    join_with_password: JoinWithPassword
     link_password: LinkPassword
     outdate_grantors: OutdateGrantors
     revoke_grant: RevokeGrant

@@ -6,10 +6,9 @@ import msgspec
 
 from libs.common.clock import Clock
 from libs.common.contracts.auth import Actor
-from services.auth.domain.app_ports import AppAccounts, Passwords, SealedPasswords
 from services.auth.domain.errors import LinkGone
 from services.auth.domain.organization import UserState
-from services.auth.domain.sign_in import checked_password
+from services.auth.domain.ports import Accounts
 from services.auth.domain.user import InvitationView
 
 
@@ -17,9 +16,7 @@ from services.auth.domain.user import InvitationView
 class AcceptInvitation:
     """Both verbs raise LinkGone for a link that is unknown, expired or used: nobody is told which."""
 
-    accounts: AppAccounts
-    passwords: Passwords
-    sealed: SealedPasswords
+    accounts: Accounts
     clock: Clock
 
     async def show(self, link: bytes) -> InvitationView:
@@ -29,15 +26,11 @@ class AcceptInvitation:
             raise LinkGone
         return view
 
-    async def __call__(self, link: bytes, *, address: str, sealed: bytes = b"") -> InvitationView:
-        """The user is active from now on, with the password that was sealed, and the link used. Raises Conflict when the address is
-        another organization's user's, InvalidRequest for a password that may not be one.
+    async def __call__(self, link: bytes, *, address: str, password: str = "") -> InvitationView:
+        """The user is active from now on, with the password whose digest is `password`, and the link used. Raises Conflict when the
+        address is another organization's user's.
         """
         view = await self.show(link)
-        digest = ""
-        if sealed:
-            password = checked_password(self.sealed.password(sealed, bound_to=link), email=view.email)
-            digest = await self.passwords.digest(password)
         invitation, now = view.invitation, self.clock.now()
         by = Actor(user_id=invitation.user_id, address=address, is_link=True)
         async with self.accounts.change(invitation.org_id, by) as change:
@@ -45,6 +38,6 @@ class AcceptInvitation:
                 raise LinkGone  # somebody was faster, or it was replaced
             user = await change.user(invitation.user_id)
             await change.update_user(user, msgspec.structs.replace(user, state=UserState.ACTIVE))
-            if digest:
-                await change.set_password(user.user_id, digest, now)
+            if password:
+                await change.set_password(user.user_id, password, now)
         return view

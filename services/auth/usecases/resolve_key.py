@@ -5,7 +5,6 @@ from dataclasses import dataclass
 
 from libs.common.clock import Clock
 from libs.common.contracts.auth import KeyDigest, Principal
-from services.auth.domain.app_ports import TokenHolders
 from services.auth.domain.errors import InvalidApiKey
 from services.auth.domain.grant import token_principal_of
 from services.auth.domain.key import Key, principal_of
@@ -17,7 +16,6 @@ class ResolveKey:
     """Find a key's principal, as of now. Raises InvalidApiKey, the same for every key that opens nothing."""
 
     holders: KeyHolders
-    tokens: TokenHolders
     active_pepper: str
     clock: Clock
 
@@ -32,7 +30,7 @@ class ResolveKey:
         return principal
 
     async def _of_token(self, digests: Sequence[str]) -> Principal:
-        holder = await self.tokens.find(digests)
+        holder = await self.holders.find_token(digests)
         if holder is None:
             raise InvalidApiKey(detail="no key has any of these digests")
         return token_principal_of(holder, self.clock.now())  # it lives for an hour: no pepper is outlived by it

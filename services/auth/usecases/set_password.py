@@ -9,6 +9,8 @@ from services.auth.domain.app_ports import AppAccounts, Passwords, SealedPasswor
 from services.auth.domain.errors import Conflict, LinkGone
 from services.auth.domain.organization import UserState
 from services.auth.domain.sign_in import PASSWORD_LINK_LIFE, PasswordLink, PasswordLinkView, checked_password
+from services.auth.domain.user import InvitationView
+from services.auth.usecases.accept_invitation import AcceptInvitation
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +57,26 @@ class SetPassword:
                 raise Conflict("The user has not joined yet: the invitation sets the password")
             await change.set_password(user_id, digest, now)
             await change.end_sessions(user_id, now)
+
+
+@dataclass(frozen=True, slots=True)
+class JoinWithPassword:
+    """Accept an invitation, and sign in with a password from then on. Raises what AcceptInvitation raises, and InvalidRequest for a
+    password that may not be one.
+    """
+
+    accept: AcceptInvitation
+    passwords: Passwords
+    sealed: SealedPasswords
+
+    async def __call__(self, link: bytes, sealed: bytes, *, address: str) -> InvitationView:
+        digest = ""
+        if sealed:
+            email = (await self.accept.show(link)).email  # first: a link that is none costs no argon2
+            digest = await self.passwords.digest(
+                checked_password(self.sealed.password(sealed, bound_to=link), email=email)
+            )
+        return await self.accept(link, address=address, password=digest)
 
 
 @dataclass(frozen=True, slots=True)

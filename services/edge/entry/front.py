@@ -1,6 +1,6 @@
 """The first fork of every request: pages for people here, the API there."""
 
-from collections.abc import Awaitable, Callable, Container, Sequence
+from collections.abc import Awaitable, Callable, Container, Mapping, Sequence
 from typing import Protocol
 
 from aiohttp import web
@@ -25,18 +25,25 @@ class Listed(Protocol):
 
 
 class Front:
-    """What is asked of this process: the pages of links, the pages of the documentation, or the API."""
+    """What is asked of this process: pages for people and the endpoints of OAuth, the pages of the documentation, or the API."""
 
-    def __init__(self, edge: Handler, *, links: Sequence[Prefixed], docs: Listed) -> None:
-        """All that is nobody's is the edge's to refuse."""
+    def __init__(
+        self, edge: Handler, *, links: Sequence[Prefixed], docs: Listed, single: Mapping[str, Handler] | None = None
+    ) -> None:
+        """All that is nobody's is the edge's to refuse. Of two prefixes that fit, the first one counts; `single` are whole paths."""
+        self._single = single or {}
         self._edge = edge
         self._links = tuple(links)
+        self._prefixes = tuple(pages.prefix for pages in links)
         self._docs = docs
         self._docs_paths = docs.paths
 
     async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
         path = request.rel_url.raw_path
-        for pages in self._links:
-            if path.startswith(pages.prefix):
-                return await pages(request)
+        if path.startswith(self._prefixes):
+            for pages in self._links:
+                if path.startswith(pages.prefix):
+                    return await pages(request)
+        if path in self._single:
+            return await self._single[path](request)
         return await (self._docs if path in self._docs_paths else self._edge)(request)
