@@ -20,6 +20,7 @@ from tests.support.servers import (
     running_servers,
 )
 from tests.support.stack import Organization, Stack, running_stack
+from tests.support.txt_server import txt_server
 
 
 def pytest_configure() -> None:
@@ -78,7 +79,11 @@ async def redis_server(tmp_path: Path) -> AsyncIterator[Callable[[], Awaitable[O
 @pytest.fixture(scope="session")
 def stack() -> Iterator[Stack]:
     """The whole system, started once per run in a folder of its own."""
-    with running_stack(RUN / f"stack-{os.getpid()}") as started:
+    with (
+        txt_server() as names,
+        running_stack(RUN / f"stack-{os.getpid()}", FANGATE_DNS_SERVERS=names.address) as started,
+    ):
+        started.names = names
         yield started
 
 

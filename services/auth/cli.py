@@ -207,6 +207,12 @@ async def _app_create(desk: Desk, arguments: argparse.Namespace) -> Answer:
     return {"app_id": made.app_id, "client_id": made.app_id, "client_secret": made.secret or None}
 
 
+async def _app_rotate(desk: Desk, arguments: argparse.Namespace) -> Answer:
+    org_id = await desk.apps.organization_of_app(arguments.app_id)
+    made = await desk.do_apps.rotate_app_secret(org_id, arguments.app_id, overlap_seconds=arguments.overlap_seconds)
+    return {"app_id": made.app_id, "client_id": made.app_id, "client_secret": made.secret}
+
+
 async def _app_list(desk: Desk, arguments: argparse.Namespace) -> Answer:
     page, total = await desk.apps.page(arguments.org, limit=1_000, offset=0)
     return {"apps": [_shown_app(each.app) for each in page], "total": total}
@@ -456,6 +462,9 @@ def _of_apps(things: Any) -> None:
     create.add_argument("--redirect", action="append", required=True, metavar="URI")
     create.add_argument("--public", action="store_true", help="it cannot keep a secret")
     _of_organization(_verb(app, "list", _app_list, "an organization's apps"))
+    rotate = _verb(app, "rotate-secret", _app_rotate, "another client secret, shown once")
+    rotate.add_argument("app_id", type=uuid.UUID)
+    rotate.add_argument("--overlap-seconds", type=int, default=0, metavar="N", help="how long those before go on")
     for verb, state, purpose in (
         ("suspend", AppState.SUSPENDED, "end all its grants and tokens, at once; it can be resumed without them"),
         ("resume", AppState.ACTIVE, "let it ask again"),

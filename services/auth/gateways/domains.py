@@ -1,5 +1,6 @@
 """Proofs of domains: a TXT record, or a file below `/.well-known`, fetched by the guarded client, for the name is a stranger's."""
 
+import ipaddress
 from typing import Final
 
 from dns.asyncresolver import Resolver
@@ -57,4 +58,4 @@ def resolver_of(servers: str) -> Resolver:
 
 def _server(text: str) -> Do53Nameserver:
     host, _, port = text.partition(":") if text.count(":") == 1 else (text, "", "")
-    return Do53Nameserver(host, int(port or DNS_PORT))
+    return Do53Nameserver(str(ipaddress.ip_address(host)), int(port or DNS_PORT))
