@@ -48,22 +48,34 @@ class Pkce:
     challenge: str
 
 
+_ENABLED: set[str] = set()  # organizations of this run that may have keys of users and apps
+
+
 async def a_person(stack: Stack, organization: Organization, *, role: str = "owner") -> Person:
-    """Somebody of an organization that may have personal keys and apps, with a password."""
-    await stack.cli("auth", "org", "feature", organization.org_id, "--enable", "personal_keys,apps")
+    """Somebody who followed an invitation and set a password, in an organization that may have personal keys and apps."""
+    if organization.org_id not in _ENABLED:
+        await stack.cli("auth", "org", "feature", organization.org_id, "--enable", "personal_keys,apps")
+        _ENABLED.add(organization.org_id)
     email = f"{uuid.uuid4().hex[:12]}@example.test"
-    made = await stack.cli("auth", "user", "create", "--org", organization.org_id, "--email", email, "--role", role)
-    await stack.cli("auth", "user", "set-password", made["user_id"], stdin=PASSWORD)
-    return Person(str(made["user_id"]), email, organization)
+    async with GatewayClient(stack.url, organization.key) as client:
+        invited = await client.ask("POST", "/organization/users", email=email, role=role)
+    assert invited.status == 201, invited.body
+    made = invited.json["data"]
+    async with Visitor(stack.url) as visitor:
+        path = made["join_url"].removeprefix(stack.url)
+        joined = await visitor.post(path, await visitor.get(path), password=PASSWORD, again=PASSWORD)
+    assert joined.status == 200, joined.text
+    return Person(str(made["user"]["user_id"]), email, organization)
 
 
 async def an_app(stack: Stack, owner: Person, *, is_public: bool = False, redirect_uri: str = REDIRECT) -> AnApp:
     """An app in development: it serves its owner."""
-    what = ("--user", owner.user_id, "--name", "Chat Helper", "--redirect", redirect_uri)
-    made = await stack.cli(
-        "auth", "app", "create", "--org", owner.organization.org_id, *what, *(["--public"] if is_public else [])
-    )
-    return AnApp(str(made["client_id"]), made["client_secret"], redirect_uri, owner)
+    order = {"name": "Chat Helper", "owner_id": owner.user_id, "redirect_uris": [redirect_uri]}
+    async with GatewayClient(stack.url, owner.organization.key) as client:
+        made = await client.ask("POST", "/apps", **order, type="public" if is_public else "confidential")
+    assert made.status == 201, made.body
+    data = made.json["data"]
+    return AnApp(data["client_id"], data["client_secret"], redirect_uri, owner)
 
 
 async def a_published_app(stack: Stack, owner: Person) -> AnApp:
@@ -114,13 +126,17 @@ async def a_code(stack: Stack, app: AnApp, person: Person, pkce: Pkce, *, scope:
     return brought(done)["code"]
 
 
+def login_of(app: AnApp) -> dict[str, str]:
+    """How a confidential app says who it is: Basic."""
+    return {} if app.secret is None else {"Authorization": aiohttp.encode_basic_auth(app.client_id, app.secret)}
+
+
 async def ask(stack: Stack, app: AnApp, endpoint: str, *, url: str = "", **fields: str) -> Answer:
     """A call of the app's backend, with its secret by Basic if it has one."""
-    login = None if app.secret is None else aiohttp.BasicAuth(app.client_id, app.secret)
-    body = fields if login is not None else {"client_id": app.client_id, **fields}
+    body = fields if app.secret is not None else {"client_id": app.client_id, **fields}
     async with (
         aiohttp.ClientSession() as session,
-        session.post(f"{url or stack.url}/oauth2/{endpoint}", data=body, auth=login) as answer,
+        session.post(f"{url or stack.url}/oauth2/{endpoint}", data=body, headers=login_of(app)) as answer,
     ):
         return Answer(answer.status, answer.headers, await answer.read())
 

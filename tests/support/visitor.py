@@ -16,9 +16,11 @@ from tests.support.connect_page import Page
 class Visitor:
     """`async with Visitor(url) as visitor: page = await visitor.get("/account/sign-in")`."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, *, address: str = "") -> None:
+        """`address` is where the visitor comes from, for an edge that believes it."""
         self.url = url
-        self.session = aiohttp.ClientSession(cookie_jar=aiohttp.CookieJar(unsafe=True))
+        comes = {"X-Forwarded-For": address} if address else None
+        self.session = aiohttp.ClientSession(cookie_jar=aiohttp.CookieJar(unsafe=True), headers=comes)
 
     async def __aenter__(self) -> Self:
         return self
@@ -58,6 +60,10 @@ class Visitor:
     def cookie(self, name: str = "sid") -> str:
         """The text of a cookie, or nothing."""
         return next((cookie.value for cookie in self.session.cookie_jar if cookie.key == name), "")
+
+    def plant(self, text: str, name: str = "sid") -> None:
+        """Have this cookie, however it came there."""
+        self.session.cookie_jar.update_cookies({name: text}, response_url=URL(self.url))
 
     def forget(self, name: str = "sid") -> None:
         """Drop one cookie."""
