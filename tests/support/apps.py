@@ -51,6 +51,11 @@ class Pkce:
 _ENABLED: set[str] = set()  # organizations of this run that may have keys of users and apps
 
 
+def an_address() -> str:
+    """A client that nobody was before: failures are counted by address."""
+    return f"10.{uuid.uuid4().int % 256}.{uuid.uuid4().int % 256}.{uuid.uuid4().int % 256}"
+
+
 async def a_person(stack: Stack, organization: Organization, *, role: str = "owner") -> Person:
     """Somebody who followed an invitation and set a password, in an organization that may have personal keys and apps."""
     if organization.org_id not in _ENABLED:

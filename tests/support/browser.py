@@ -27,6 +27,7 @@ class Tab:
     socket: aiohttp.ClientWebSocketResponse
     loaded: list[str] = field(default_factory=list)
     complaints: list[str] = field(default_factory=list)
+    loads: int = 0  # pages that were loaded whole
     _numbers: Any = field(default_factory=lambda: itertools.count(1))
 
     async def open(self, url: str) -> None:
@@ -36,6 +37,14 @@ class Tab:
         async with asyncio.timeout(SECONDS_MAX):
             while (await self._hear()).get("method") != "Page.loadEventFired":
                 pass
+
+    async def act(self, expression: str) -> None:
+        """Do something on the page that leads to another one, and wait until that is loaded."""
+        before = self.loads
+        await self._ask("Runtime.evaluate", expression=expression)
+        async with asyncio.timeout(SECONDS_MAX):
+            while self.loads == before:
+                await self._hear()
 
     async def evaluate(self, expression: str) -> Any:
         """What an expression is worth on the page."""
@@ -60,6 +69,8 @@ class Tab:
     async def _hear(self) -> dict[str, Any]:
         heard: dict[str, Any] = await self.socket.receive_json()
         match heard.get("method"):
+            case "Page.loadEventFired":
+                self.loads += 1
             case "Network.requestWillBeSent":
                 self.loaded.append(heard["params"]["request"]["url"])
             case "Log.entryAdded":

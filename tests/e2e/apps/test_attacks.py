@@ -14,6 +14,7 @@ from tests.support.apps import (
     a_person,
     a_pkce,
     a_published_app,
+    an_address,
     an_app,
     ask,
     auth_path,
@@ -29,14 +30,10 @@ from tests.support.stack import Organization, Stack
 from tests.support.visitor import Visitor, brought, first_form, sent_to
 
 
-def an_address() -> str:
-    """A client that nobody was before: failures are counted by address."""
-    return f"10.{uuid.uuid4().int % 256}.{uuid.uuid4().int % 256}.{uuid.uuid4().int % 256}"
-
-
 async def chats(url: str, organization: Organization, token: str) -> int:
-    async with GatewayClient(url, token) as client:
-        return (await client.get(organization.model_id, "/chats?size=1")).status
+    headers = {"X-API-Key": token, "X-Forwarded-For": an_address()}
+    async with GatewayClient(url, None) as client:
+        return (await client.call("GET", f"/api/models/{organization.model_id}/chats?size=1", headers=headers)).status
 
 
 def said(answer: Answer) -> tuple[int, str]:
@@ -55,18 +52,18 @@ async def later(stack: Stack, column: str, seconds: int) -> None:
 
 
 async def test_a_code_that_is_used_twice_ends_the_grant_and_its_tokens(
-    stack: Stack, second_edge: str, organization: Organization
+    stack: Stack, two_edges: tuple[str, str], organization: Organization
 ) -> None:
     person = await a_person(stack, organization)
     app, pkce = await an_app(stack, person), a_pkce()
     code = await a_code(stack, app, person, pkce)
     first = (await exchange(stack, app, code, pkce)).json
-    assert [await chats(url, organization, first["access_token"]) for url in (stack.url, second_edge)] == [200, 200]
+    assert [await chats(url, organization, first["access_token"]) for url in two_edges] == [200, 200]
 
     replayed = await exchange(stack, app, code, pkce)
 
     assert said(replayed) == (400, "invalid_grant")
-    assert [await chats(url, organization, first["access_token"]) for url in (stack.url, second_edge)] == [401, 401]
+    assert [await chats(url, organization, first["access_token"]) for url in two_edges] == [401, 401]
     assert said(await refresh(stack, app, first["refresh_token"])) == (400, "invalid_grant")
 
 
@@ -183,7 +180,7 @@ async def test_a_client_is_what_it_proves_to_be(stack: Stack, organization: Orga
 
 
 async def test_a_refresh_token_works_once_more_for_a_moment_and_then_ends_its_family(
-    stack: Stack, second_edge: str, organization: Organization
+    stack: Stack, two_edges: tuple[str, str], organization: Organization
 ) -> None:
     person = await a_person(stack, organization)
     app = await an_app(stack, person)
@@ -195,7 +192,7 @@ async def test_a_refresh_token_works_once_more_for_a_moment_and_then_ends_its_fa
     third = again.json
     assert len({each["refresh_token"] for each in (first, second, third)}) == 3
     live = third["access_token"]
-    assert [await chats(url, organization, live) for url in (stack.url, second_edge)] == [200, 200]
+    assert [await chats(url, organization, live) for url in two_edges] == [200, 200]
 
     await later(stack, "replaced_at", 31)
     reused = await refresh(stack, app, first["refresh_token"])
@@ -203,7 +200,7 @@ async def test_a_refresh_token_works_once_more_for_a_moment_and_then_ends_its_fa
     assert said(reused) == (400, "invalid_grant")
     assert said(await refresh(stack, app, third["refresh_token"])) == (400, "invalid_grant"), "the family has ended"
     for token in (first, second, third):
-        assert [await chats(url, organization, token["access_token"]) for url in (stack.url, second_edge)] == [401, 401]
+        assert [await chats(url, organization, token["access_token"]) for url in two_edges] == [401, 401]
     assert (await tokens_of(stack, app, person))["access_token"], "the consent stands: another family begins"
 
 
