@@ -79,9 +79,13 @@ async def redis_server(tmp_path: Path) -> AsyncIterator[Callable[[], Awaitable[O
 @pytest.fixture(scope="session")
 def stack() -> Iterator[Stack]:
     """The whole system, started once per run in a folder of its own."""
+    (receiver,) = ports.pick(1)  # where a test may receive webhooks, one at a time
+    local = f"127.0.0.1:{receiver}"
     with (
         txt_server() as names,
-        running_stack(RUN / f"stack-{os.getpid()}", FANGATE_DNS_SERVERS=names.address) as started,
+        running_stack(
+            RUN / f"stack-{os.getpid()}", FANGATE_WEBHOOK_LOCAL_RECEIVERS=local, FANGATE_DNS_SERVERS=names.address
+        ) as started,
     ):
         started.names = names
         yield started

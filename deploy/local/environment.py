@@ -16,6 +16,8 @@ _INHERITED: Final = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "SSL_CERT
 # The administrator's addresses of given servers; a service gets its own login instead.
 _WITHHELD: Final = frozenset({*VARIABLES, "FANGATE_MANAGEMENT_URL", "FANGATE_SERVERS"})
 
+_PASSED: Final = ("FANGATE_", "OTEL_", "SENTRY_")
+
 _REPLICAS_MAX: Final = 8
 
 
@@ -62,6 +64,7 @@ class Environment:
     vault_keys: str
     form_keys: str
     password_keys: str
+    webhook_keys: str
     port: int
     sandbox_port: int
     admin_ports: Mapping[str, int]
@@ -91,7 +94,7 @@ class Environment:
         """The whole environment of one process."""
         inherited = {name: os.environ[name] for name in _INHERITED if name in os.environ}
         # What a person set for one run (FANGATE_LOG_LEVEL=debug make run) passes through, under what we set ourselves.
-        passed = {k: v for k, v in os.environ.items() if k.startswith("FANGATE_") and k not in _WITHHELD}
+        passed = {k: v for k, v in os.environ.items() if k.startswith(_PASSED) and k not in _WITHHELD}
         return {**inherited, "PYTHONUNBUFFERED": "1", **passed, **self._settings(instance)}
 
     async def run(self, service: str, *arguments: str, stdin: str = "") -> dict[str, Any]:
@@ -111,6 +114,7 @@ class Environment:
             settings["FANGATE_KEY_PEPPERS"] = self.key_peppers
         if service == "auth":
             settings["FANGATE_PASSWORD_KEYS"] = self.password_keys
+            settings["FANGATE_WEBHOOK_KEYS"] = self.webhook_keys
         if service == "sessions":
             settings |= {
                 "FANGATE_VAULT_KEYS": self.vault_keys,
@@ -145,6 +149,7 @@ class Environment:
             "FANGATE_VAULT_KEYS": self.vault_keys,
             "FANGATE_FORM_KEYS": self.form_keys,
             "FANGATE_PASSWORD_KEYS": self.password_keys,
+            "FANGATE_WEBHOOK_KEYS": self.webhook_keys,
             "FANGATE_SANDBOX_URL": self.sandbox_url,
             "FANGATE_SESSION_PLATFORM_URL": self.session_platform_url,
             "FANGATE_PORT_EDGE": str(self.port),

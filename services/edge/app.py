@@ -14,6 +14,8 @@ from libs.common.peppers import PepperRing
 from libs.common.process import Process
 from libs.common.redis.client import Redis, RedisAway
 from libs.common.settings import SettingsError, load
+from libs.common.telemetry import spans
+from libs.common.telemetry.trace import accept_traceparent
 from services.edge.domain.catalogue import route_limits
 from services.edge.domain.versions import Versions
 from services.edge.entry.account_pages import AccountPages
@@ -21,15 +23,17 @@ from services.edge.entry.broadcasts import BINDINGS, Broadcasts
 from services.edge.entry.connect_page import ConnectPage
 from services.edge.entry.consent_page import ConsentPages
 from services.edge.entry.docs import DocsPages
-from services.edge.entry.front import Front, Prefixed
+from services.edge.entry.front import Front, Listed, Prefixed
 from services.edge.entry.http import Edge
 from services.edge.entry.join_page import JoinPage
 from services.edge.entry.link_pages import LinkPages
-from services.edge.entry.oauth_endpoints import METADATA_PATH, OAuthEndpoints
+from services.edge.entry.oauth_endpoints import OAuthEndpoints
 from services.edge.entry.password_page import PasswordPage
 from services.edge.entry.proxies import TrustedProxies
+from services.edge.entry.security_txt import SecurityTxt
 from services.edge.entry.surfaces import SURFACES
 from services.edge.entry.timers import timers
+from services.edge.entry.traced import TracedFront, trace_of_span
 from services.edge.entry.versions import RequestedVersions
 from services.edge.gateways.auth import AuthDirectory
 from services.edge.gateways.billing import BillingLeases
@@ -122,6 +126,7 @@ async def build(process: Process) -> None:
 
     services = ServicesOverBus(bus)
     forms = SealedForms(services, clock)
+    recorder = spans.recorder()
     edge = Edge(
         SURFACES,
         authenticate=Authenticate(
@@ -148,6 +153,7 @@ async def build(process: Process) -> None:
         limits=limits,
         require_https=settings.refuses_plain_http,
         base_url=settings.base_url,
+        accept_trace=accept_traceparent if recorder is None else trace_of_span,
     )
 
     pages, oauth = people(settings, ring, proxies, services, forms, admission, redis, clock)
@@ -156,8 +162,12 @@ async def build(process: Process) -> None:
         RedisAway
     ):  # connected before the first call needs it; the edge starts without it all the same
         await redis.ping()
+    files: list[Listed] = [oauth]
+    if settings.security_contact:
+        files.append(SecurityTxt(settings.security_contact, clock, base_url=settings.base_url))
+    front = Front(edge, links=pages, docs=docs, files=files)
     server = await HttpServer.start(
-        Front(edge, links=pages, docs=docs, single={METADATA_PATH: oauth}),
+        front if recorder is None else TracedFront(front, recorder, route_name=edge.route_name),
         on_bad_http=edge.bad_http,
         host=settings.host,
         port=settings.port,

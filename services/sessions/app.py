@@ -11,6 +11,7 @@ from libs.common.http.client import HttpClient
 from libs.common.process import Process
 from libs.common.sealing import FormKeys
 from libs.common.settings import load
+from libs.common.telemetry import spans
 from libs.common.telemetry.metrics import LATENCY_BUCKETS, Counter, Histogram
 from libs.common.worker import Worker
 from services.sessions.domain.pace import Rate
@@ -18,6 +19,7 @@ from services.sessions.domain.ports import Provider
 from services.sessions.entry.consumers import consumers
 from services.sessions.entry.timers import timers
 from services.sessions.gateways.providers.session import SessionProvider
+from services.sessions.gateways.providers.traced import TracedProvider
 from services.sessions.sandbox.signin import PASSWORD as SANDBOX_PASSWORD
 from services.sessions.settings import SessionsSettings
 from services.sessions.store.model_cache import CachedModels
@@ -68,10 +70,12 @@ async def build(process: Process) -> None:
     http = await process.closing(await HttpClient.open(body_bytes_max=ANSWER_BYTES_MAX))
     clock = SystemClock()
     on = stores(worker.db, worker.outbox, SealedRows(vault), clock)
-    providers = {
+    providers: dict[str, Provider] = {
         name: SessionProvider(http, name=name, url=url, dialect=dialect, clock=clock)
         for name, (url, dialect) in platforms.items()
     }
+    if (recorder := spans.recorder()) is not None:
+        providers = {name: TracedProvider(name, provider, recorder) for name, provider in providers.items()}
     do = use_cases(
         on, providers, clock, upstream_timeout_ms=int(1000 * settings.upstream_timeout_seconds), forms=forms,
         paces=settings.paces(),

@@ -2,9 +2,9 @@
 
 from libs.common.sealing import FormKeys
 from libs.common.settings import Secret, SettingsError
+from libs.common.vault import Vault
 from libs.common.worker import WorkerSettings
 from services.sessions.domain.pace import Rate
-from services.sessions.domain.vault import Vault
 from services.sessions.gateways.providers.dialect import Dialect, parse_dialect
 
 

@@ -20,11 +20,11 @@ from libs.common.db.relay import Relay
 from libs.common.http.client import HttpClient
 from libs.common.ids import uuid7
 from libs.common.sealing import FormKeys, seal_form
+from libs.common.vault import Vault
 from services.sessions.app import Stores, stores, use_cases
 from services.sessions.domain.credentials import Credentials
 from services.sessions.domain.model import Model, State
 from services.sessions.domain.pace import Rate
-from services.sessions.domain.vault import Vault
 from services.sessions.entry.consumers import consumers
 from services.sessions.gateways.providers.dialect import Dialect
 from services.sessions.gateways.providers.session import SessionProvider

@@ -10,7 +10,8 @@ from libs.common.contracts.envelope import Message
 
 PERSONAL_KEYS: Final = "personal_keys"  # feature: users may have keys of their own
 APPS: Final = "apps"  # feature: users may register apps, and allow apps of others to act for them
-FEATURES: Final = frozenset({PERSONAL_KEYS, APPS})  # what the operator switches on for single organizations
+PLATFORM: Final = "platform"  # feature: the surface of takedown platforms (Seed C: for partners only)
+FEATURES: Final = frozenset({PERSONAL_KEYS, APPS, PLATFORM})  # what the operator switches on for single organizations
 
 
 class KeyDigest(msgspec.Struct, frozen=True, kw_only=True):

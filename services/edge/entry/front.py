@@ -1,6 +1,6 @@
 """The first fork of every request: pages for people here, the API there."""
 
-from collections.abc import Awaitable, Callable, Container, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from typing import Protocol
 
 from aiohttp import web
@@ -20,23 +20,19 @@ class Listed(Protocol):
     """A handler of these paths and no others."""
 
     @property
-    def paths(self) -> Container[str]: ...
+    def paths(self) -> Collection[str]: ...
     async def __call__(self, request: web.BaseRequest) -> web.StreamResponse: ...
 
 
 class Front:
     """What is asked of this process: pages for people and the endpoints of OAuth, the pages of the documentation, or the API."""
 
-    def __init__(
-        self, edge: Handler, *, links: Sequence[Prefixed], docs: Listed, single: Mapping[str, Handler] | None = None
-    ) -> None:
-        """All that is nobody's is the edge's to refuse. Of two prefixes that fit, the first one counts; `single` are whole paths."""
-        self._single = single or {}
+    def __init__(self, edge: Handler, *, links: Sequence[Prefixed], docs: Listed, files: Sequence[Listed] = ()) -> None:
+        """All that is nobody's is the edge's to refuse. Of two prefixes that fit, the first one counts."""
         self._edge = edge
         self._links = tuple(links)
         self._prefixes = tuple(pages.prefix for pages in links)
-        self._docs = docs
-        self._docs_paths = docs.paths
+        self._listed: dict[str, Handler] = {path: pages for pages in (docs, *files) for path in pages.paths}
 
     async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
         path = request.rel_url.raw_path
@@ -44,6 +40,4 @@ class Front:
             for pages in self._links:
                 if path.startswith(pages.prefix):
                     return await pages(request)
-        if path in self._single:
-            return await self._single[path](request)
-        return await (self._docs if path in self._docs_paths else self._edge)(request)
+        return await self._listed.get(path, self._edge)(request)

@@ -35,6 +35,7 @@ class OAuthEndpoints(Pages):
     """The handler of everything below `/oauth2/` but the page for people, and of the metadata."""
 
     prefix = "/oauth2/"
+    paths = frozenset({METADATA_PATH})
     name = "oauth_endpoint"
 
     def __init__(self, tokens: TradeTokens, **wiring: Any) -> None:

@@ -94,8 +94,8 @@ class SubmitUrls:
         if not work.required:
             return
         known = await self.submissions.known(list(work.intake.candidates))
-        work.removed += [url.pair for url in known if url.is_removed]
-        work.intake.drop_known(url.pair for url in known)
+        work.removed += known.removed
+        work.intake.drop_known(known.all)
 
     async def _hosts(self, work: Work, *, is_dry_run: bool) -> dict[str, KnownHost]:
         """The rows of all hosts; those of candidates are made if need be, outside of any transaction: they are nobody's."""

@@ -12,11 +12,11 @@ from libs.common.contracts.sessions import ConnectModel as ConnectJob
 from libs.common.db.outbox import Outbox
 from libs.common.db.pool import Database
 from libs.common.ids import uuid7
+from libs.common.vault import Vault
 from services.sessions.domain.credentials import Credentials, Pending
 from services.sessions.domain.errors import OutcomeUnknown
 from services.sessions.domain.model import Change, InvalidChange, Model, State, changed, deed_of, signed_in
 from services.sessions.domain.upstream_call import Outcome, Recorded
-from services.sessions.domain.vault import Vault
 from services.sessions.store.postgres import PostgresModels
 from services.sessions.store.sealed import SealedRows
 from services.sessions.store.upstream_calls import PostgresUpstreamCalls

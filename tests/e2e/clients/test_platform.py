@@ -32,7 +32,9 @@ def a_creator(name: str = "ExampleCreator", **changes: Any) -> dict[str, Any]:
 async def a_partner(stack: Stack, credits_: int = 100, role: str = "takedowns") -> str:
     """The key of a fresh organization without a plan: bought credits only."""
     org_id = str(uuid.uuid4())
-    await stack.cli("auth", "org", "create", "--name", f"partner-{org_id[:8]}", "--org-id", org_id)
+    await stack.cli(
+        "auth", "org", "create", "--name", f"partner-{org_id[:8]}", "--org-id", org_id, "--enable", "platform"
+    )
     if credits_:
         grant = ("--credits", str(credits_), "--kind", "topup", "--memo", "Credit purchase")
         await stack.cli("billing", "grant", "--org", org_id, *grant)

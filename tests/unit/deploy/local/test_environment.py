@@ -30,6 +30,7 @@ def an_environment(**changes: int) -> Environment:
         vault_keys="dev:" + "b" * 64,
         form_keys="dev:" + "c" * 64,
         password_keys="dev:" + "d" * 64,
+        webhook_keys="dev:" + "d" * 64,
         port=8080,
         sandbox_port=20004,
         admin_ports={name: 9090 + number for number, name in enumerate(instances({}) + list(changes))},
