@@ -44,7 +44,7 @@ class AppEdit(msgspec.Struct, frozen=True, kw_only=True):
     stage: Literal["development", "production"] | msgspec.UnsetType = msgspec.UNSET
 
 
-class SecretRotation(msgspec.Struct, frozen=True, kw_only=True):
+class AppSecretRotation(msgspec.Struct, frozen=True, kw_only=True):
     """How long the secret before goes on beside the new one; of three the oldest ends at once."""
 
     overlap_seconds: Annotated[int, msgspec.Meta(ge=0, le=OVERLAP_SECONDS_MAX)] = 0
@@ -114,7 +114,7 @@ def _update(asked: Asked) -> apps.UpdateApp:
 
 
 def _rotate(asked: Asked) -> apps.RotateAppSecret:
-    rotation: SecretRotation = asked.body
+    rotation: AppSecretRotation = asked.body
     return apps.RotateAppSecret(
         org_id=asked.org_id, by=asked.by, app_id=asked.id("app_id"), overlap_seconds=rotation.overlap_seconds
     )
@@ -177,7 +177,7 @@ ROUTES: Final = (
     ),
     OwnRoute(
         name="apps_rotate_secret", method="POST", path="/apps/{app_id}/secrets", permission="api_apps_rotate_secret",
-        status=201, body=SecretRotation, data=NewApp, command=_rotate, show=_new, shows_secret=True,
+        status=201, body=AppSecretRotation, data=NewApp, command=_rotate, show=_new, shows_secret=True,
     ),
     OwnRoute(
         name="apps_verify_domain", method="POST", path="/apps/{app_id}/domains", permission="api_apps_verify_domain",
