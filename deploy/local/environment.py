@@ -65,6 +65,7 @@ class Environment:
     form_keys: str
     password_keys: str
     webhook_keys: str
+    fanvue_client: tuple[str, str]  # id and secret of the app that is registered at the sandbox
     port: int
     sandbox_port: int
     admin_ports: Mapping[str, int]
@@ -81,6 +82,19 @@ class Environment:
     def session_platform_url(self) -> str:
         """The platform behind provider `session`: a person's own, else the sandbox, so that links can be tried out."""
         return os.environ.get("FANGATE_SESSION_PLATFORM_URL", self.sandbox_url)
+
+    def fanvue_app(self) -> dict[str, str]:
+        """What provider `fanvue` and the sandbox say of each other; nothing where a person set up an app of their own."""
+        if "FANGATE_FANVUE_CLIENT_ID" in os.environ:
+            return {}
+        client_id, client_secret = self.fanvue_client
+        return {
+            "FANGATE_FANVUE_CLIENT_ID": client_id,
+            "FANGATE_FANVUE_CLIENT_SECRET": client_secret,
+            "FANGATE_FANVUE_REDIRECT_URL": f"{self.base_url}/connect/fanvue/callback",
+            "FANGATE_FANVUE_AUTH_URL": self.sandbox_url,
+            "FANGATE_FANVUE_API_URL": self.sandbox_url,
+        }
 
     def admin_url(self, instance: str) -> str:
         return f"http://127.0.0.1:{self.admin_ports[instance]}"
@@ -121,7 +135,10 @@ class Environment:
                 "FANGATE_FORM_KEYS": self.form_keys,
                 "FANGATE_SANDBOX_URL": self.sandbox_url,
                 "FANGATE_SESSION_PLATFORM_URL": self.session_platform_url,
+                **self.fanvue_app(),
             }
+        if service == "sandbox":
+            settings |= self.fanvue_app()
         if service in {"edge", "sandbox"}:
             port = self.port if service == "edge" else self.sandbox_port
             settings |= {f"FANGATE_PORT_{service.upper()}": str(port), "FANGATE_HOST": "127.0.0.1"}
@@ -152,6 +169,7 @@ class Environment:
             "FANGATE_WEBHOOK_KEYS": self.webhook_keys,
             "FANGATE_SANDBOX_URL": self.sandbox_url,
             "FANGATE_SESSION_PLATFORM_URL": self.session_platform_url,
+            **self.fanvue_app(),
             "FANGATE_PORT_EDGE": str(self.port),
             "FANGATE_PORT_SANDBOX": str(self.sandbox_port),
             **{f"FANGATE_ADMIN_PORT_{name.upper()}": str(self.admin_ports[name]) for name in SERVICES},

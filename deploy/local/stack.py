@@ -126,6 +126,7 @@ class Stack:
             key_peppers=f"dev:{profile.secret('pepper')}", vault_keys=f"dev:{profile.secret('vault_key')}",
             form_keys=f"dev:{profile.secret('form_key')}", password_keys=f"dev:{profile.secret('password_key')}",
             webhook_keys=f"dev:{profile.secret('webhook_key')}",
+            fanvue_client=(profile.secret("fanvue_client_id", bytes_count=8), profile.secret("fanvue_client_secret")),
             port=port, sandbox_port=sandbox_port, admin_ports=admin_ports,
         )  # fmt: skip
 

@@ -23,24 +23,22 @@ class Deadlines:
     """Of one event loop: the one that runs when the first is added."""
 
     def __init__(self) -> None:
-        self._due: dict[int, set[Expiring]] = {}  # by the tick at which they have passed; empty ones go with their tick
-        self._looked_at = 0
+        self._due: dict[int, set[Expiring]] = {}  # by the tick at which they have passed
         self._loop: asyncio.AbstractEventLoop | None = None  # kept: asking which one runs is a system call
         self._timer: asyncio.TimerHandle | None = None
+        self._wakes_at = 0  # the tick of the timer
 
     def add(self, who: Expiring, seconds: float) -> set[Expiring]:
         """Call `who.expire()` after `seconds`, unless `who` is discarded from the set that this answers."""
         loop = self._loop
         if loop is None:
             loop = self._loop = asyncio.get_running_loop()
-        now_s = loop.time()
-        if self._timer is None:
-            self._looked_at = int(now_s / TICK_SECONDS)
-            self._timer = loop.call_later(TICK_SECONDS, self._look)
-        tick = int((now_s + max(0.0, seconds)) / TICK_SECONDS) + 1
+        tick = int((loop.time() + max(0.0, seconds)) / TICK_SECONDS) + 1
         due = self._due.get(tick)
         if due is None:
             due = self._due[tick] = set()
+            if self._timer is None or tick < self._wakes_at:
+                self._wake_at(loop, tick)
         due.add(who)
         return due
 
@@ -55,15 +53,25 @@ class Deadlines:
             self._timer.cancel()
             self._timer = None
 
+    def _wake_at(self, loop: asyncio.AbstractEventLoop, tick: int) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._wakes_at = tick
+        self._timer = loop.call_at(tick * TICK_SECONDS, self._look)
+
     def _look(self) -> None:
-        loop = asyncio.get_running_loop()
+        loop = self._loop
+        assert loop is not None, "a timer was set"
+        self._timer = None
         tick = int(loop.time() / TICK_SECONDS)
-        # Also over ticks that a busy loop has slept through.
-        for passed in range(self._looked_at + 1, tick + 1):
+        # Also those that a busy loop has slept through.
+        for passed in sorted(due for due in self._due if due <= tick):
             for who in tuple(self._due.pop(passed, ())):
                 who.expire()
-        self._looked_at = tick
-        self._timer = loop.call_later(TICK_SECONDS, self._look) if self._due else None
+        # Nearly all was taken back long ago: what that left empty must not wake the process once more.
+        self._due = {due: some for due, some in self._due.items() if some}
+        if self._due:
+            self._wake_at(loop, min(self._due))
 
 
 class Within:

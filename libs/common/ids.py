@@ -25,15 +25,16 @@ def uuid7() -> uuid.UUID:
     global _last  # noqa: PLW0603 - the monotonic counter is per process by definition
     with _lock:
         ms = time.time_ns() // 1_000_000
+        random = int.from_bytes(_random(10), "big")
         last_ms, counter = _last
         if ms > last_ms:
-            counter = int.from_bytes(_random(2), "big") >> 5  # 11 random bits: room to count upwards
+            counter = random >> 69  # 11 random bits: room to count upwards
         else:
             ms, counter = last_ms, counter + 1
             if counter >> _COUNTER_BITS:
                 ms, counter = ms + 1, 0
         _last = (ms, counter)
-        tail = int.from_bytes(_random(8), "big") & ((1 << 62) - 1)
+        tail = random & ((1 << 62) - 1)
     return uuid.UUID(int=ms << 80 | 7 << 76 | counter << 64 | 2 << 62 | tail)
 
 

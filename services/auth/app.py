@@ -31,7 +31,7 @@ from services.auth.entry.timers import timers
 from services.auth.entry.webhooks import WebhookDesk
 from services.auth.gateways.argon2 import Argon2Passwords
 from services.auth.gateways.domains import NetworkDomainProofs
-from services.auth.gateways.receivers import USER_AGENT, GuardedReceivers
+from services.auth.gateways.receivers import WEBHOOKS_AGENT, GuardedReceivers
 from services.auth.gateways.sealed import OpenedForms
 from services.auth.settings import AuthSettings
 from services.auth.store.apps import PostgresApps, PostgresTokens
@@ -106,7 +106,7 @@ async def build(process: Process) -> None:
         do, peppers, clock,
     )  # fmt: skip
     local = settings.local_receivers()
-    http = await process.closing(await GuardedClient.open(user_agent=USER_AGENT, allowed=local))
+    http = await process.closing(await GuardedClient.open(user_agent=WEBHOOKS_AGENT, allowed=local))
     wake = asyncio.Event()
     webhooks = webhook_cases(
         worker.db, worker.outbox, accounts, settings.webhook_vault(), GuardedReceivers(http, local=local), clock,

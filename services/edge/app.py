@@ -21,6 +21,7 @@ from services.edge.domain.versions import Versions
 from services.edge.entry.account_pages import AccountPages
 from services.edge.entry.broadcasts import BINDINGS, Broadcasts
 from services.edge.entry.connect_page import ConnectPage
+from services.edge.entry.consent_callback import ConsentCallback
 from services.edge.entry.consent_page import ConsentPages
 from services.edge.entry.docs import DocsPages
 from services.edge.entry.front import Front, Listed, Prefixed
@@ -52,6 +53,7 @@ from services.edge.store.refills import Refills
 from services.edge.store.sealed_answers import SealedAnswers
 from services.edge.store.sharing import SharedKeys
 from services.edge.usecases.admit import Admit
+from services.edge.usecases.ask_consent import AskConsent
 from services.edge.usecases.authenticate import Authenticate
 from services.edge.usecases.authorize_app import AuthorizeApp
 from services.edge.usecases.export_call import ExportCall
@@ -193,8 +195,10 @@ def people(
         "proxies": proxies, "require_https": settings.refuses_plain_http, "base_url": settings.base_url,
     }  # fmt: skip
     passwords = SealedPasswords(services, clock)
+    ask_consent = AskConsent(services, forms, clock)
+    connect_page = ConnectPage(FollowLink(services, forms, clock), ask_consent)
     link_pages = (
-        ConnectPage(FollowLink(services, forms, clock)),
+        connect_page,
         JoinPage(JoinOrganization(services, passwords, clock)),
         PasswordPage(SetUsersPassword(services, passwords, clock)),
     )
@@ -202,7 +206,15 @@ def people(
     account = ManageAccount(services, sessions, passwords, admission, clock)
     consent = AuthorizeApp(services, sessions, admission, clock)
     oauth = OAuthEndpoints(TradeTokens(ring, services, admission, clock), failures=failures("client-"), **wiring)
+    came_back = ConsentCallback(
+        ask_consent,
+        link_prefix=connect_page.prefix,
+        failures=failures("connect-"),
+        proxies=proxies,
+        require_https=settings.refuses_plain_http,
+    )
     pages: tuple[Prefixed, ...] = (
+        came_back,  # before the links: its path is among theirs
         *(LinkPages(page, failures=failures("connect-"), **wiring) for page in link_pages),
         ConsentPages(consent, account, sessions, failures=failures("consent-"), **wiring),
         AccountPages(account, sessions, accounts=failures("account-"), failures=failures("sign-in-"), **wiring),

@@ -7,6 +7,7 @@ from libs.common.settings import CommonSettings, Secret
 
 _CONTACT: Final = re.compile(r"(?:mailto:[!-~]+@[!-~]+|https://[!-~]+)")
 FENCE_MARGIN_SECONDS: Final = 5.0  # for the confirm of a call whose platform took all its time
+FENCE_SECONDS_MAX: Final = 35.0  # billing takes a lease for final 40 s after it granted last: 5 s for clocks that jump
 
 
 class EdgeSettings(CommonSettings, frozen=True, kw_only=True):
@@ -29,7 +30,7 @@ class EdgeSettings(CommonSettings, frozen=True, kw_only=True):
     trusted_proxies: str = ""  # addresses and networks whose X-Forwarded-* are believed
     require_https: bool | None = None  # None: everywhere but in dev and test
     upstream_timeout_seconds: float = 30.0
-    request_fence_seconds: float = 40.0
+    request_fence_seconds: float = 35.0
 
     @property
     def refuses_plain_http(self) -> bool:
@@ -40,6 +41,8 @@ class EdgeSettings(CommonSettings, frozen=True, kw_only=True):
             raise ValueError(f"request_fence_seconds: {FENCE_MARGIN_SECONDS} s above upstream_timeout_seconds at least")
         if self.security_contact and not is_contact(self.security_contact):
             raise ValueError("security_contact: mailto:… or https://…, in one line of ASCII")
+        if self.request_fence_seconds > FENCE_SECONDS_MAX:
+            raise ValueError(f"request_fence_seconds: at most {FENCE_SECONDS_MAX}")
         if self.replicas_edge < 1 or self.edge_processes < 1:
             raise ValueError("replicas_edge, edge_processes: at least 1")
 

@@ -19,7 +19,7 @@ SENDING_MS = 1_500  # the platform takes its time after the message is out
 PRICE = 2
 
 _CLAIMED = "SELECT count(*) FROM edge.idempotency WHERE org_id = $1 AND status IS NULL"
-# The claim of a dead edge runs out after 45 s: a test does not wait for it.
+# The claim of a dead edge runs out after 40 s: a test does not wait for it.
 _RUN_OUT = "UPDATE edge.idempotency SET claimed_until = now() WHERE org_id = $1 AND status IS NULL"
 _HOLD = "SELECT FROM edge.idempotency WHERE org_id = $1 FOR UPDATE"
 _PAID = "SELECT count(*) FROM billing.transfers WHERE org_id = $1 AND code = 10"

@@ -169,10 +169,11 @@ class MemoryTx:
     async def set_slab(self, org_id: uuid.UUID, slab: int) -> None:
         self._state.orgs[org_id] = msgspec.structs.replace(self._state.orgs[org_id], slab=slab)
 
-    async def raise_version(self, org_id: uuid.UUID) -> int:
-        organization = self._state.orgs[org_id]
-        self._state.orgs[org_id] = msgspec.structs.replace(organization, version=organization.version + 1)
-        return organization.version + 1
+    async def raise_versions(self, org_ids: Collection[uuid.UUID]) -> dict[uuid.UUID, int]:
+        for org_id in org_ids:
+            organization = self._state.orgs[org_id]
+            self._state.orgs[org_id] = msgspec.structs.replace(organization, version=organization.version + 1)
+        return {org_id: self._state.orgs[org_id].version for org_id in org_ids}
 
     async def buckets(self, org_ids: Collection[uuid.UUID]) -> list[Bucket]:
         return [one for one in self._state.buckets.values() if one.org_id in org_ids and not one.is_closed]
@@ -275,6 +276,9 @@ class MemoryTx:
     async def subscription(self, org_id: uuid.UUID) -> Subscription | None:
         return self._state.subscriptions.get(org_id)
 
+    async def subscriptions(self, org_ids: Collection[uuid.UUID]) -> dict[uuid.UUID, Subscription]:
+        return {org_id: one for org_id, one in self._state.subscriptions.items() if org_id in org_ids}
+
     async def set_subscription(self, subscription: Subscription) -> None:
         self._state.subscriptions[subscription.org_id] = subscription
 
@@ -286,6 +290,9 @@ class MemoryTx:
     async def say(self, message: Message, *, org_id: uuid.UUID) -> None:
         del org_id
         self._state.said.append(message)
+
+    async def say_all(self, messages: Sequence[tuple[uuid.UUID, Message]]) -> None:
+        self._state.said.extend(message for _, message in messages)
 
     def _move(self, account: int, *, credits_: int = 0, debits: int = 0) -> None:
         """What the trigger does, and the CHECK of a bucket."""

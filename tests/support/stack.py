@@ -31,7 +31,7 @@ from tests.support.gateway_client import Answer
 from tests.support.txt_server import TxtServer
 
 START_SECONDS_MAX: Final = 180
-SETTLE_SECONDS_MAX: Final = 120  # what was reserved is posted, or final, by then (leases: 90 s and the queue)
+SETTLE_SECONDS_MAX: Final = 120  # what was reserved is posted, or final, by then (leases: 60 s and the queue)
 LOOK_SECONDS: Final = 0.1
 STEADY_SECONDS: Final = 0.5
 

@@ -25,7 +25,7 @@ from libs.common.vault import Vault
 from services.auth.app import webhook_cases
 from services.auth.domain.webhook import Endpoint
 from services.auth.entry.deliveries import DeliveryLoop
-from services.auth.gateways.receivers import USER_AGENT, GuardedReceivers
+from services.auth.gateways.receivers import WEBHOOKS_AGENT, GuardedReceivers
 from services.auth.store.postgres import PostgresAccounts
 from services.auth.usecases.create_webhook import WebhookOrder
 from services.auth.usecases.webhook_cases import WebhookCases
@@ -187,7 +187,7 @@ async def webhooks_on(
 ) -> AsyncIterator[Webhooks]:
     """Auth's webhooks on `db`; they reach these receivers of this machine and the public internet."""
     local: Collection[tuple[str, int]] = [("127.0.0.1", receiver.port) for receiver in receivers]
-    http = await GuardedClient.open(user_agent=USER_AGENT, allowed=local)
+    http = await GuardedClient.open(user_agent=WEBHOOKS_AGENT, allowed=local)
     outbox, wake = Outbox(), asyncio.Event()
     accounts = PostgresAccounts(db, outbox)
     do = webhook_cases(

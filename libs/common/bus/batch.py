@@ -77,14 +77,16 @@ class BatchWorker:
                 return
 
     async def _collect(self, first: Delivery) -> tuple[list[Delivery], bool]:
-        deliveries = [first]
+        deliveries, size_bytes = [first], len(first.body)
         loop = asyncio.get_running_loop()
-        end = loop.time() + self._consumer.wait_s
+        began_at = loop.time()
         while len(deliveries) < self._consumer.size:
             try:
                 delivery = self.incoming.get_nowait()
             except asyncio.QueueEmpty:
-                if (left_s := end - loop.time()) <= 0:
+                is_lull = size_bytes < self._consumer.lull_bytes
+                left_s = began_at + (self._consumer.lull_s if is_lull else self._consumer.wait_s) - loop.time()
+                if left_s <= 0:
                     break
                 try:
                     async with asyncio.timeout(left_s):
@@ -94,6 +96,7 @@ class BatchWorker:
             if delivery is None:
                 return deliveries, True
             deliveries.append(delivery)
+            size_bytes += len(delivery.body)
         return deliveries, False
 
     async def _settle(self, deliveries: list[Delivery]) -> None:

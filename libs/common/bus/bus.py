@@ -3,8 +3,8 @@
 import asyncio
 import contextlib
 import uuid
-from collections.abc import Awaitable, Callable, Sequence
-from typing import Final, Protocol, Self
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from typing import Any, Final, Protocol, Self
 
 from libs.common.bus.batch import BatchWorker
 from libs.common.bus.connection import AmqpTransport
@@ -69,14 +69,14 @@ class Bus:
         transport = await AmqpTransport.open(url, service=service, reply=reply)
         return cls(transport, service=service, pending_max=pending_max, pending_per_org_max=pending_per_org_max)
 
-    async def call(
+    def call(
         self, request: Message, *, org_id: uuid.UUID | None, deadline_ms: int, blob: bytes = b"", traceparent: str = ""
-    ) -> tuple[Message, bytes]:
+    ) -> Coroutine[Any, Any, tuple[Message, bytes]]:
         """Ask another service and wait until `deadline_ms` (Unix milliseconds); returns its reply and the reply's blob.
 
         Raises `Refused` (definite, nothing was sent), `DeadlinePassed` (unknown), `RpcError(code, public, **fields)`.
         """
-        return await self._rpc.call(request, org_id=org_id, deadline_ms=deadline_ms, blob=blob, traceparent=traceparent)
+        return self._rpc.call(request, org_id=org_id, deadline_ms=deadline_ms, blob=blob, traceparent=traceparent)
 
     async def start(self, consumers: Sequence[Consumer]) -> None:
         """Check that the queues exist, then consume them. Raises `QueueMissing`."""

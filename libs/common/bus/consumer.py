@@ -33,7 +33,16 @@ class Consumer:
     """One queue, its bounds, and a handler per message type."""
 
     def __init__(
-        self, mode: Mode, queue: str, *, prefetch: int, workers: int = 1, size: int = 0, wait_s: float = 0.0
+        self,
+        mode: Mode,
+        queue: str,
+        *,
+        prefetch: int,
+        workers: int = 1,
+        size: int = 0,
+        wait_s: float = 0.0,
+        lull_bytes: int = 0,
+        lull_s: float = 0.0,
     ) -> None:
         self.mode = mode
         self.queue = queue
@@ -41,6 +50,8 @@ class Consumer:
         self.workers = workers
         self.size = size
         self.wait_s = wait_s
+        self.lull_bytes = lull_bytes
+        self.lull_s = lull_s
         self.handlers: dict[str, Callable[..., Awaitable[Any]]] = {}
 
     def on(self, *structs_then_handler: type[Message] | Handler | BatchHandler) -> Self:
@@ -81,9 +92,15 @@ def events(queue: str, *, prefetch: int = 50, workers: int = 20) -> Consumer:
     return Consumer(Mode.JOBS, queue, prefetch=prefetch, workers=workers)
 
 
-def batch(queue: str, *, size: int, wait_s: float) -> Consumer:
-    """Hear facts in groups of up to `size`, or what arrived `wait_s` after the first; one group at a time, in order."""
-    return Consumer(Mode.BATCH, queue, prefetch=2 * size, size=size, wait_s=wait_s)  # one in flight, one filling
+def batch(queue: str, *, size: int, wait_s: float, lull_bytes: int = 0, lull_s: float = 0.0) -> Consumer:
+    """Hear facts in groups of up to `size`, or what arrived `wait_s` after the first; one group at a time, in order.
+
+    In a lull, when that is less than `lull_bytes` of bodies, the group waits until it is more, or `lull_s` old.
+    """
+    prefetch = 2 * size  # one in flight, one filling
+    return Consumer(
+        Mode.BATCH, queue, prefetch=prefetch, size=size, wait_s=wait_s, lull_bytes=lull_bytes, lull_s=lull_s
+    )
 
 
 class Rejected(Exception):

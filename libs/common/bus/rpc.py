@@ -7,7 +7,7 @@ A call's outcome is definite (`Refused`: nobody will see it), the other service'
 
 import asyncio
 import uuid
-from collections import Counter, deque
+from collections import deque
 from typing import Final
 
 import msgspec
@@ -49,13 +49,13 @@ log = logger(__name__)
 class _Pending:
     """One call that waits for its answer."""
 
-    __slots__ = ("blob", "deadline_ms", "due", "entry", "future", "head", "is_sent", "org_id")
+    __slots__ = ("blob", "deadline_ms", "due", "entry", "future", "head", "is_sent", "share")
 
     def __init__(
-        self, entry: MessageType, org_id: uuid.UUID | None, deadline_ms: int, loop: asyncio.AbstractEventLoop
+        self, entry: MessageType, share: "_Share | None", deadline_ms: int, loop: asyncio.AbstractEventLoop
     ) -> None:
         self.entry = entry
-        self.org_id = org_id
+        self.share = share
         self.deadline_ms = deadline_ms
         self.future: asyncio.Future[tuple[Message, bytes]] = loop.create_future()
         self.is_sent = False
@@ -72,6 +72,16 @@ class _Pending:
             self.future.set_exception(error)
 
 
+class _Share:
+    """What an organization has under way."""
+
+    __slots__ = ("calls", "org_id")
+
+    def __init__(self, org_id: uuid.UUID) -> None:
+        self.org_id = org_id
+        self.calls = 0
+
+
 class RpcClient:
     """Makes calls over one transport. Listens for answers from the first one on: most services never call."""
 
@@ -84,9 +94,9 @@ class RpcClient:
         self._clock = clock
         self._pending_max = pending_max
         self._pending_per_org_max = pending_per_org_max
-        self._pending: dict[uuid.UUID, _Pending] = {}
-        self._per_org: Counter[uuid.UUID] = Counter()
-        self._unsent: dict[str, deque[uuid.UUID]] = {}  # framed calls by type, in the order they were made
+        self._pending: dict[int, _Pending] = {}  # by the number of its id, which is hashed in no time
+        self._shares: dict[uuid.UUID, _Share] = {}
+        self._unsent: dict[str, deque[_Pending]] = {}  # framed calls by type, in the order they were made
         self._sending = 0
         self._flush_is_due = False
         self._tasks: set[asyncio.Task[None]] = set()
@@ -129,7 +139,7 @@ class RpcClient:
             if entry.framed:
                 head = CallHead(id=call_id, deadline=deadline_ms, body=msgspec.Raw(raw), org=org_id, trace=traceparent)
                 pending.head, pending.blob = encode_head(head), blob
-                self._unsent.setdefault(entry.name, deque()).append(call_id)
+                self._unsent.setdefault(entry.name, deque()).append(pending)
                 self._flush_soon()
             else:
                 parcel = _single(entry, call_id, raw, org_id, deadline_ms, blob, traceparent, self._clock.now_ms())
@@ -159,24 +169,29 @@ class RpcClient:
             raise Refused(detail="the deadline had passed before the call")
         if len(self._pending) >= self._pending_max:
             raise Refused(detail="too many calls under way")
-        if org_id is not None and self._per_org[org_id] >= self._pending_per_org_max:
-            raise Refused(detail="too many calls of this organization under way")
-        self._breaker.admit()
-        loop = asyncio.get_running_loop()
-        pending = _Pending(entry, org_id, deadline_ms, loop)
-        pending.due = self._deadlines.add(pending, remaining_ms / 1_000)
-        self._pending[call_id] = pending
+        share = None
         if org_id is not None:
-            self._per_org[org_id] += 1
+            share = self._shares.get(org_id) or _Share(org_id)
+            if share.calls >= self._pending_per_org_max:
+                raise Refused(detail="too many calls of this organization under way")
+        self._breaker.admit()
+        pending = _Pending(entry, share, deadline_ms, asyncio.get_running_loop())
+        pending.due = self._deadlines.add(pending, remaining_ms / 1_000)
+        self._pending[call_id.int] = pending
+        if share is not None:
+            share.calls += 1
+            if share.calls == 1:
+                self._shares[share.org_id] = share
         return pending
 
     def _forget(self, call_id: uuid.UUID, pending: _Pending) -> None:
-        del self._pending[call_id]
+        del self._pending[call_id.int]
         pending.due.discard(pending)
-        if pending.org_id is not None:
-            self._per_org[pending.org_id] -= 1
-            if not self._per_org[pending.org_id]:
-                del self._per_org[pending.org_id]
+        share = pending.share
+        if share is not None:
+            share.calls -= 1
+            if not share.calls:
+                del self._shares[share.org_id]
 
     # sending
 
@@ -210,13 +225,13 @@ class RpcClient:
                 self._sending += 1
                 self._spawn_send(parcel, chosen, is_framed=True)
 
-    def _take(self, waiting: deque[uuid.UUID]) -> list[_Pending]:
+    def _take(self, waiting: deque[_Pending]) -> list[_Pending]:
         """The calls of the next message, oldest first, without those that were given up meanwhile."""
         chosen: list[_Pending] = []
         size = 0
         while waiting and len(chosen) < CALLS_MAX:
-            pending = self._pending.get(waiting[0])
-            if pending is None or pending.future.done():
+            pending = waiting[0]
+            if pending.future.done():
                 waiting.popleft()
                 continue
             size += len(pending.head) + len(pending.blob)
@@ -281,7 +296,7 @@ class RpcClient:
             log.error("an answer that nobody can read", type=delivery.type, error=str(exc))
 
     def _resolve(self, head: AnswerHead, blob: bytes) -> None:
-        pending = self._pending.get(head.id) if head.id is not None else None
+        pending = self._pending.get(head.id.int) if head.id is not None else None
         if pending is None or pending.future.done():
             metrics.RPC_LATE.inc()
             return

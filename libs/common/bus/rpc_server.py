@@ -12,9 +12,10 @@ from typing import Any, Final
 import msgspec
 
 from libs.common.bus import metrics
+from libs.common.bus.acks import Acks
 from libs.common.bus.consumer import Consumer, Rejected, Reply, decode_struct, known_type, label_of, open_delivery
 from libs.common.bus.errors import BUS_ERRORS
-from libs.common.bus.frames import AnswerHead, BadFrames, decode_call, encode_head, group, pack, unpack
+from libs.common.bus.frames import CALLS_MAX, AnswerHead, BadFrames, decode_call, encode_head, group, pack, unpack
 from libs.common.bus.incoming import Incoming
 from libs.common.bus.told import tell
 from libs.common.bus.transport import BLOB, JSON, STRUCT_HEADER, STRUCT_HEADER_BYTES_MAX, Delivery, Parcel, Transport
@@ -29,18 +30,21 @@ from libs.common.telemetry.trace import current_traceparent
 
 ANSWER_BYTES_MAX: Final = 8 << 20
 ANSWER_LIFE_MS: Final = 60_000  # an answer that lies longer has no one waiting
+# While more calls are under way, an answer waits this long for theirs: a message costs as much as some ten calls in it.
+GATHER_S: Final = 0.001
 INTERNAL: Final = RpcFailure(code="INTERNAL_ERROR", message="Something went wrong")
 
 log = logger(__name__)
 
 
 class _Request:
-    """One bus message and how many of its calls are still to be answered."""
+    """One bus message, its number among the acknowledgements, and how many of its calls are still to be answered."""
 
-    __slots__ = ("delivery", "left")
+    __slots__ = ("delivery", "left", "number")
 
-    def __init__(self, delivery: Delivery, left: int) -> None:
+    def __init__(self, delivery: Delivery, number: int, left: int) -> None:
         self.delivery = delivery
+        self.number = number
         self.left = left
 
 
@@ -58,6 +62,10 @@ class RpcServer:
         self.incoming = Incoming(consumer.queue)
         self._running: set[asyncio.Task[None]] = set()  # framed calls and answers; bounded by prefetch x CALLS_MAX
         self._answers: dict[tuple[str, str], list[_Answer]] = {}  # by caller and type
+        self._gathered = 0
+        self._flush_at: asyncio.Handle | None = None
+        self._under_way = 0  # framed calls without an answer
+        self._acks = Acks(self._spawn)
         self._in_hand = metrics.IN_FLIGHT.labels(consumer.queue)
         self._seconds = metrics.HANDLE_SECONDS.labels(consumer.queue)
         self._queue_wait = metrics.QUEUE_WAIT_SECONDS.labels(consumer.queue)
@@ -89,6 +97,7 @@ class RpcServer:
         try:
             while self._running:
                 await asyncio.wait(self._running)
+            await self._acks.flush()
         except asyncio.CancelledError:  # the drain's patience is over
             for task in self._running:
                 task.cancel()
@@ -99,18 +108,20 @@ class RpcServer:
         if delivery.receipt.is_stale():
             self._count(label_of(delivery), "stale")
             return
+        number = self._acks.took(delivery)
         try:
             entry = known_type(delivery, self._consumer, self._service)
         except Rejected as exc:
             # No answer: a stranger learns nothing, and an unknown type has no one here who could answer.
             log.warning("call refused", queue=self._consumer.queue, reason=exc.reason, error=str(exc))
             self._count(label_of(delivery), exc.reason)
-            await _ack(delivery)
+            await self._acks.settle(number)
             return
         if entry.framed:
-            await self._take_frames(delivery, entry)
-        else:
-            await self._take_single(delivery, entry)
+            self._take_frames(delivery, number, entry)
+            return
+        await self._take_single(delivery, entry)
+        await self._acks.settle(number)
 
     # one call per message
 
@@ -121,12 +132,10 @@ class RpcServer:
             log.warning("call refused", queue=self._consumer.queue, type=entry.name, error=str(exc))
             self._count(entry.name, exc.reason)
             await self._reply_single(delivery, AnswerHead(error=INTERNAL), b"")
-            await _ack(delivery)
             return
         answer = await self._run(message, context)
         if answer is not None:
             await self._reply_single(delivery, *answer)
-        await _ack(delivery)
 
     async def _reply_single(self, delivery: Delivery, head: AnswerHead, blob: bytes) -> None:
         raw = encode_head(head)
@@ -138,7 +147,7 @@ class RpcServer:
 
     # many calls per message
 
-    async def _take_frames(self, delivery: Delivery, entry: MessageType) -> None:
+    def _take_frames(self, delivery: Delivery, number: int, entry: MessageType) -> None:
         try:
             calls = [(decode_call(head), blob) for head, blob in unpack(delivery.body)]
             if not calls:
@@ -146,9 +155,10 @@ class RpcServer:
         except (BadFrames, msgspec.MsgspecError) as exc:
             log.error("frames that nobody can read", type=entry.name, error=str(exc))
             self._count(entry.name, "malformed")
-            await _ack(delivery)
+            self._acks.done(number)
             return
-        request = _Request(delivery, len(calls))
+        request = _Request(delivery, number, len(calls))
+        self._under_way += len(calls)
         for head, blob in calls:
             context = Context(
                 message_id=head.id, type=entry.name, sender=delivery.user, org_id=head.org, deadline_ms=head.deadline,
@@ -158,25 +168,42 @@ class RpcServer:
 
     async def _answer_frame(self, request: _Request, entry: MessageType, raw: msgspec.Raw, context: Context) -> None:
         try:
+            answer = await self._run_frame(entry, raw, context)
+        finally:
+            self._under_way -= 1
+        if answer is None:
+            self._finish(request)
+            return
+        head, blob = answer
+        key = (request.delivery.reply_to, entry.name)
+        with_id = encode_head(msgspec.structs.replace(head, id=context.message_id))
+        self._answers.setdefault(key, []).append((with_id, blob, request))
+        self._flush_soon()
+
+    async def _run_frame(
+        self, entry: MessageType, raw: msgspec.Raw, context: Context
+    ) -> tuple[AnswerHead, bytes] | None:
+        try:
             message = decode_struct(entry.struct, raw)
         except msgspec.MsgspecError as exc:
             log.warning("call refused", type=entry.name, error=str(exc))
             self._count(entry.name, "malformed")
-            answer: tuple[AnswerHead, bytes] | None = (AnswerHead(error=INTERNAL), b"")
-        else:
-            answer = await self._run(message, context)
-        if answer is None:
-            await self._finish(request)
-            return
-        head, blob = answer
-        key = (request.delivery.reply_to, entry.name)
-        if not self._answers:
-            # One tick later all handlers that are ready now have answered.
-            asyncio.get_running_loop().call_soon(self._flush)
-        with_id = encode_head(msgspec.structs.replace(head, id=context.message_id))
-        self._answers.setdefault(key, []).append((with_id, blob, request))
+            return AnswerHead(error=INTERNAL), b""
+        return await self._run(message, context)
+
+    def _flush_soon(self) -> None:
+        """Have the answers sent, with those of all handlers that are ready now, and of others if that is soon."""
+        self._gathered += 1
+        is_enough = not self._under_way or self._gathered >= CALLS_MAX
+        if self._gathered > 1 and not is_enough:
+            return  # a timer runs
+        if self._flush_at is not None:
+            self._flush_at.cancel()
+        loop = asyncio.get_running_loop()
+        self._flush_at = loop.call_soon(self._flush) if is_enough else loop.call_later(GATHER_S, self._flush)
 
     def _flush(self) -> None:
+        self._flush_at, self._gathered = None, 0
         answers, self._answers = self._answers, {}
         for (reply_to, name), ready in answers.items():
             self._spawn(self._send_frames(reply_to, name, ready))
@@ -185,12 +212,12 @@ class RpcServer:
         for frames in group([(head, blob) for head, blob, _ in ready]):
             await self._reply(reply_to, name, pack(frames), "", {}, content_type=BLOB)
         for _, _, request in ready:
-            await self._finish(request)
+            self._finish(request)
 
-    async def _finish(self, request: _Request) -> None:
+    def _finish(self, request: _Request) -> None:
         request.left -= 1
         if not request.left:
-            await _ack(request.delivery)
+            self._acks.done(request.number)
 
     # both
 
@@ -289,10 +316,3 @@ def _answer(reply: Reply, context: Context) -> tuple[AnswerHead, bytes]:
 def _surprise(error: BaseException, context: Context) -> tuple[AnswerHead, bytes]:
     log.error("a handler failed", type=context.type, id=str(context.message_id), exc_info=error)
     return AnswerHead(error=INTERNAL), b""
-
-
-async def _ack(delivery: Delivery) -> None:
-    try:
-        await delivery.receipt.ack()
-    except BUS_ERRORS:
-        return  # redelivered after a reconnect: the deadline or the handler's fence takes care of it

@@ -174,6 +174,8 @@ REGISTRY: Final = Registry(
         _rpc("sessions.rpc.form_key.get.v1", models.GetFormKey, models.FormKey),
         _rpc("sessions.rpc.link.get.v1", models.GetLink, models.LinkShown),
         _rpc("sessions.rpc.link.use.v1", models.UseLink, models.LinkShown),
+        _rpc("sessions.rpc.consent.start.v1", models.StartConsent, models.ConsentStarted),
+        _rpc("sessions.rpc.consent.finish.v1", models.FinishConsent, models.LinkShown),
         _job("sessions.job.connect.v1", sessions.ConnectModel, "sessions"),
         _job("sessions.job.refresh.v1", sessions.RefreshModel, "sessions"),
         _event("sessions.model.connected.v1", sessions.ModelConnected),

@@ -1,11 +1,12 @@
 """The outbox: a message is written in the transaction of the change it tells of; a relay takes it to the bus afterwards."""
 
 import asyncio
-from typing import Final
+from collections.abc import Sequence
+from typing import Any, Final
 from uuid import UUID
 
 from libs.common.contracts.envelope import Message
-from libs.common.contracts.wire import encode
+from libs.common.contracts.wire import Outgoing, encode
 from libs.common.db.pool import Tx
 from libs.common.telemetry.trace import current_traceparent
 
@@ -26,14 +27,20 @@ class Outbox:
         Raises ValueError when the body is larger than its type allows.
         """
         message = encode(body, org_id=org_id, cause=cause, traceparent=current_traceparent.get())
-        await tx.execute(
-            _INSERT,
-            message.message_id,
-            message.type,
-            message.exchange,
-            message.routing_key,
-            message.headers,
-            message.body,
-        )
+        await tx.execute(_INSERT, *_row(message))
         tx.after_commit(self.wake.set)
         return message.message_id
+
+    async def add_all(self, tx: Tx, bodies: Sequence[tuple[UUID, Message]]) -> None:
+        """Write many, each with its organization, in one exchange with the server. Raises as `add`."""
+        traceparent = current_traceparent.get()
+        await tx.executemany(
+            _INSERT, [_row(encode(body, org_id=org_id, traceparent=traceparent)) for org_id, body in bodies]
+        )
+        tx.after_commit(self.wake.set)
+
+
+def _row(message: Outgoing) -> tuple[Any, ...]:
+    return (
+        message.message_id, message.type, message.exchange, message.routing_key, message.headers, message.body,
+    )  # fmt: skip

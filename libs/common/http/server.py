@@ -13,7 +13,8 @@ from typing import Any, Final, Self
 
 import aiohttp
 from aiohttp import http_parser, web
-from multidict import CIMultiDict
+
+from libs.common.http.protocol import Answer, OnBadHttp, Protocol
 
 AIOHTTP_FLOOR: Final = (3, 14, 4)
 KEEPALIVE_SECONDS: Final = 75.0  # above the idle time of balancers (60 s), so that they close first (aiohttp#9138)
@@ -27,18 +28,6 @@ FAREWELL_SHARE: Final = 0.2  # of the whole drain at most: a short one is for wh
 LOOK_SECONDS: Final = 0.02
 
 Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
-OnBadHttp = Callable[[int], web.StreamResponse]  # the answer to what is not HTTP (400) or crashed below us (500)
-
-
-class Answer(web.Response):
-    """A response that does not name the software. `headers` must carry the content type and are used as they are."""
-
-    def __init__(self, *, status: int, body: bytes, headers: CIMultiDict[str]) -> None:
-        super().__init__(status=status, body=body, headers=headers)
-
-    async def _prepare_headers(self) -> None:
-        await super()._prepare_headers()
-        del self._headers["Server"]  # aiohttp sets it by default just above
 
 
 def assert_hardened() -> None:
@@ -129,7 +118,7 @@ class _Server(web.Server):
         self._on_bad_http = on_bad_http
 
     def __call__(self) -> web.RequestHandler:
-        return _Protocol(self, on_bad_http=self._on_bad_http, loop=asyncio.get_running_loop(), **self._kwargs)
+        return Protocol(self, on_bad_http=self._on_bad_http, loop=asyncio.get_running_loop(), **self._kwargs)
 
     def leave(self) -> None:
         """From now on an answer is the last one of its connection. Another handler in place of a check: requests pay nothing."""
@@ -142,33 +131,8 @@ class _Server(web.Server):
 
         self.request_handler = last
         for protocol in self.connections:
-            assert isinstance(protocol, _Protocol)
+            assert isinstance(protocol, Protocol)
             protocol.handle_by(last)
 
 
-class _Protocol(web.RequestHandler):
-    __slots__ = ("_on_bad_http",)
-
-    def __init__(self, manager: web.Server, *, on_bad_http: OnBadHttp, **kwargs: Any) -> None:
-        super().__init__(manager, **kwargs)
-        self._on_bad_http = on_bad_http
-
-    def handle_by(self, handler: Handler) -> None:
-        """Another handler for the requests to come; what is in flight stays with its own."""
-        self._request_handler = handler
-
-    def handle_error(
-        self,
-        request: web.BaseRequest,
-        status: int = 500,
-        exc: BaseException | None = None,
-        message: str | None = None,  # noqa: ARG002 - the parser's words quote the attacker's bytes: not repeated
-    ) -> web.StreamResponse:
-        """Answer what never reached the handler, and close the connection."""
-        if request.writer.output_size > 0:
-            raise ConnectionError("an answer has begun, a second one cannot follow") from exc
-        if status >= 500:
-            self.logger.error("unhandled error below the handler", exc_info=exc)
-        answer = self._on_bad_http(status)
-        answer.force_close()
-        return answer
+__all__ = ["Answer", "HttpServer", "assert_hardened"]

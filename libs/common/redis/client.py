@@ -46,6 +46,10 @@ class StoreRefused(Exception):
     """Redis refused the command: a defect of ours, a missing right, or its memory is full. Nothing was written."""
 
 
+class _NoScript(Exception):
+    """The server does not have the script: nothing ran."""
+
+
 class Redis:
     """A client of one server. Functions in `on_reset` are called (without await) when the connection was lost or another epoch
     was met: whatever this process remembers of Redis may be wrong then.
@@ -86,19 +90,18 @@ class Redis:
         Raises RedisUnreached or StoreReadonly (it did not run), RedisAway (unknown), StoreRefused.
         """
 
-        async def talk(link: Link) -> Any:
+        def ask(link: Link) -> Awaitable[Any]:
             names = keys(link.epoch)
-            call = ("EVALSHA", script.sha, len(names), *names, *args(link.epoch))
-            try:
-                return await link.ask(*call)
-            except hiredis.ReplyError as exc:
-                if not str(exc).startswith("NOSCRIPT"):
-                    raise
-            # First use, SCRIPT FLUSH or another server: nothing ran.
-            await link.ask("SCRIPT", "LOAD", script.text)
-            return await link.ask(*call)
+            return link.ask("EVALSHA", script.sha, len(names), *names, *args(link.epoch))
 
-        return await self._exchange(talk)
+        async def load_and_ask(link: Link) -> Any:
+            await link.ask("SCRIPT", "LOAD", script.text)
+            return await ask(link)
+
+        try:
+            return await self._exchange(ask)
+        except _NoScript:  # first use, SCRIPT FLUSH or another server: nothing ran
+            return await self._exchange(load_and_ask)
 
     async def command(self, *parts: Value) -> Any:
         """One plain command (`DEL`, `PING`); raises as `run`."""
@@ -157,7 +160,10 @@ class Redis:
             REDIS_BREAKER_OPEN.set(self._breaker.is_open)
             raise (RedisAway if asked else RedisUnreached)(detail=f"{exc.kind}: {exc}") from exc
         except hiredis.ReplyError as exc:
-            raise self._refused(str(exc)) from exc
+            text = str(exc)
+            if text.startswith("NOSCRIPT"):
+                raise _NoScript from exc
+            raise self._refused(text) from exc
         except RedisUnreached:  # by the breaker
             raise
         except BaseException:

@@ -10,11 +10,11 @@ import re
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
-from ssl import SSLContext
+from ssl import SSLContext, create_default_context
 from typing import Any, Final
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 import hiredis
-from redis.asyncio.connection import SSLConnection, UnixDomainSocketConnection, parse_url
 
 OWN_DELAY_S: Final = 0.005  # a second look, after our own loop has read what lay in the socket while it was busy
 _NOTHING: Final = object()  # no whole answer in the buffer
@@ -61,18 +61,23 @@ class Address:
 
     @classmethod
     def parse(cls, url: str) -> "Address":
-        """Read `redis://[user:password@]host:port/db` (also rediss:// and unix://). Raises ValueError."""
-        options: dict[str, Any] = dict(parse_url(url))
-        kind = options.pop("connection_class", None)
-        context = SSLConnection(**options).ssl_context.get() if kind is SSLConnection else None
+        """Read `redis://[user:password@]host:port/db`, the same with rediss:// (`?ssl_ca_certs=FILE` for an authority of one's
+        own), or `unix://[user:password@]/path?db=0`. Raises ValueError.
+        """
+        parts = urlsplit(url)
+        options = dict(parse_qsl(parts.query))
+        if parts.scheme not in {"redis", "rediss", "unix"}:
+            raise ValueError("a redis://, rediss:// or unix:// URL is expected")
+        is_local = parts.scheme == "unix"
+        database = options.get("db") or ("" if is_local else parts.path.strip("/"))
         return cls(
-            host=options.get("host") or "localhost",
-            port=options.get("port") or 6379,
-            path=options["path"] if kind is UnixDomainSocketConnection else "",
-            database=options.get("db") or 0,
-            username=options.get("username") or "",
-            password=options.get("password") or "",
-            ssl=context,
+            host=parts.hostname or "localhost",
+            port=parts.port or 6379,
+            path=unquote(parts.path) if is_local else "",
+            database=int(database or 0),
+            username=unquote(parts.username or ""),
+            password=unquote(parts.password or ""),
+            ssl=create_default_context(cafile=options.get("ssl_ca_certs")) if parts.scheme == "rediss" else None,
         )
 
 

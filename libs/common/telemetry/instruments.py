@@ -55,6 +55,10 @@ class Gauge(prometheus_client.Gauge):
         """Raises as `inc`."""
         self._value.value -= amount
 
+    def set(self, value: float) -> None:
+        """Raises as `inc`."""
+        self._value.value = float(value)
+
 
 class Histogram(prometheus_client.Histogram):
     """Counts by size."""

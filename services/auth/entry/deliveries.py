@@ -40,6 +40,9 @@ class DeliveryLoop:
             except (FangateError, Transient) as exc:
                 _log.warning("webhooks wait", error=str(exc))
                 pause_s = AWAY_SECONDS
+            except Exception as exc:
+                _log.error("webhooks wait", exc_info=exc)
+                pause_s = AWAY_SECONDS
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._wake.wait(), pause_s)
 

@@ -20,7 +20,7 @@ from libs.common.http.guarded import DEFAULT_PORTS, GuardedClient
 from services.auth.domain.errors import InvalidRequest
 from services.auth.domain.webhook import Heard, Sending
 
-USER_AGENT: Final = "Fangate-Webhooks/1"
+WEBHOOKS_AGENT: Final = "Fangate-Webhooks/1"
 TOTAL_SECONDS: Final = 10.0  # of one attempt; a receiver takes the event and works on it later
 NAME_SECONDS: Final = 3.0
 ERROR_CHARACTERS_MAX: Final = 200

@@ -87,6 +87,7 @@ CREATE TABLE webhook_lines (
   UNIQUE (webhook_id, entity)
 );
 CREATE INDEX webhook_lines_due ON webhook_lines (webhook_id, due_at);
+CREATE INDEX webhook_lines_claimed ON webhook_lines (webhook_id, claimed_until) WHERE claimed_until IS NOT NULL;
 
 CREATE TABLE webhook_attempts (
   attempt_id  uuid PRIMARY KEY,                        -- UUIDv7

@@ -13,7 +13,8 @@ from libs.common.db.outbox import Outbox
 from libs.common.db.pool import Database, Record, Tx
 from libs.common.db.queries import load_queries
 from libs.common.ids import uuid7
-from libs.common.vault import Place, Vault
+from libs.common.telemetry.log import logger
+from libs.common.vault import Place, SealBroken, Vault
 from services.auth.domain import audit
 from services.auth.domain.errors import Conflict, NotFound
 from services.auth.domain.key import KeyHolder
@@ -27,6 +28,7 @@ QUERIES: Final = load_queries(__package__, "webhooks.sql")
 REWRAP_ROWS: Final = 200  # per transaction
 _FIRST: Final = uuid.UUID(int=0)
 _NO_ENDPOINT: Final = "Webhook not found"
+_log = logger(__name__)
 
 
 class SealedSecrets:
@@ -40,10 +42,16 @@ class SealedSecrets:
         return self._vault.seal(_place(org_id, secret_id), secret.encode())
 
     async def live(self, tx: Tx, webhook_ids: list[uuid.UUID], now: datetime) -> dict[uuid.UUID, tuple[str, ...]]:
-        """What signs for each endpoint, the newest first. Raises SealBroken."""
+        """What signs for each endpoint, the newest first. One that cannot be opened is logged and left out: it must not hold
+        up the others.
+        """
         found: dict[uuid.UUID, tuple[str, ...]] = {}
         for row in await tx.fetch(QUERIES.live_secrets, webhook_ids, now):
-            text = self._vault.open(_place(row["org_id"], row["secret_id"]), row["sealed"]).decode()
+            try:
+                text = self._vault.open(_place(row["org_id"], row["secret_id"]), row["sealed"]).decode()
+            except SealBroken as exc:
+                _log.error("secret of a webhook cannot be opened", webhook_id=str(row["webhook_id"]), error=str(exc))
+                continue
             found[row["webhook_id"]] = (*found.get(row["webhook_id"], ()), text)
         return found
 

@@ -50,8 +50,8 @@ class LedgerTx(Protocol):
     async def set_slab(self, org_id: UUID, slab: int) -> None:
         """Remember the size of the next slab."""
 
-    async def raise_version(self, org_id: UUID) -> int:
-        """The next version number of the organization's announcements."""
+    async def raise_versions(self, org_ids: Collection[UUID]) -> dict[UUID, int]:
+        """The next version number of each organization's announcements."""
 
     async def buckets(self, org_ids: Collection[UUID]) -> list[Bucket]:
         """All buckets that are not closed."""
@@ -114,6 +114,9 @@ class LedgerTx(Protocol):
     async def subscription(self, org_id: UUID) -> Subscription | None:
         """The organization's subscription, or None."""
 
+    async def subscriptions(self, org_ids: Collection[UUID]) -> dict[UUID, Subscription]:
+        """The subscriptions of those that have one."""
+
     async def set_subscription(self, subscription: Subscription) -> None:
         """Write the organization's subscription."""
 
@@ -122,6 +125,9 @@ class LedgerTx(Protocol):
 
     async def say(self, message: Message, *, org_id: UUID) -> None:
         """Send `message` once this transaction is committed (outbox)."""
+
+    async def say_all(self, messages: Sequence[tuple[UUID, Message]]) -> None:
+        """The same of several, each with its organization."""
 
 
 class Ledger(Protocol):

@@ -25,6 +25,9 @@ from services.billing.usecases.open_slab import OpenSlab
 
 BATCH_MESSAGES: Final = 500  # the knee: more rows per transaction gain nothing and wait longer
 BATCH_WAIT_S: Final = 0.020
+# A transaction costs as much as some fifty records: with fewer (each about 300 bytes) it can wait for more.
+LULL_BYTES: Final = 16_384
+LULL_S: Final = 0.050
 RECORDS_MAX: Final = 1_000  # of one transaction; a message carries up to 256
 PAGE_MAX: Final = 100  # lines of a listing
 
@@ -121,7 +124,13 @@ def _tell(messages: Sequence[Message]) -> None:
 def consumers(do: Handlers) -> list[Consumer]:
     """The queues of billing."""
     ledger = [
-        batch(f"billing.ledger.{number}", size=BATCH_MESSAGES, wait_s=BATCH_WAIT_S).on(
+        batch(
+            f"billing.ledger.{number}",
+            size=BATCH_MESSAGES,
+            wait_s=BATCH_WAIT_S,
+            lull_bytes=LULL_BYTES,
+            lull_s=LULL_S,
+        ).on(
             edge.UsageRecorded,
             edge.UsageVoided,
             takedowns.BatchDebited,

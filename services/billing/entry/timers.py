@@ -14,6 +14,7 @@ from services.billing.usecases.expire_leases import ExpireLeases
 from services.billing.usecases.renew_periods import RenewPeriods
 from services.billing.usecases.retry_refunds import RetryRefunds
 
+LEASE_EXPIRY_SECONDS: Final = 1.0  # part of how long credits stay reserved at most (`LeaseRules`)
 _FULL_EVERY_S: Final = 86_400.0  # a reconciliation from the beginning
 _log = logger(__name__)
 
@@ -69,7 +70,7 @@ def schedule(work: Work) -> list[tuple[str, float, Callable[[], Awaitable[None]]
     """Name, seconds between runs, body."""
     return [
         ("announcements", 1.0, work.announcements),
-        ("lease expiry", 5.0, work.expire),
+        ("lease expiry", LEASE_EXPIRY_SECONDS, work.expire),
         ("renewals", 5.0, work.renew),
         ("refunds without debit", 30.0, work.refunds),
         ("seal", 60.0, work.seal),

@@ -78,8 +78,8 @@ class PostgresTx:
     async def set_slab(self, org_id: UUID, slab: int) -> None:
         await self._tx.execute(QUERIES.set_slab, org_id, slab)
 
-    async def raise_version(self, org_id: UUID) -> int:
-        return int(await self._tx.fetchval(QUERIES.raise_version, org_id))
+    async def raise_versions(self, org_ids: Collection[UUID]) -> dict[UUID, int]:
+        return {row["org_id"]: row["version"] for row in await self._tx.fetch(QUERIES.raise_versions, list(org_ids))}
 
     async def buckets(self, org_ids: Collection[UUID]) -> list[Bucket]:
         return [_bucket(row) for row in await self._tx.fetch(QUERIES.open_buckets, list(org_ids))]
@@ -173,6 +173,10 @@ class PostgresTx:
         row = await self._tx.fetchrow(QUERIES.subscription, org_id)
         return None if row is None else subscription_of(row)
 
+    async def subscriptions(self, org_ids: Collection[UUID]) -> dict[UUID, Subscription]:
+        rows = await self._tx.fetch(QUERIES.subscriptions, list(org_ids))
+        return {row["org_id"]: subscription_of(row) for row in rows}
+
     async def set_subscription(self, subscription: Subscription) -> None:
         await self._tx.execute(
             QUERIES.set_subscription,
@@ -196,6 +200,9 @@ class PostgresTx:
 
     async def say(self, message: Message, *, org_id: UUID) -> None:
         await self._outbox.add(self._tx, message, org_id=org_id)
+
+    async def say_all(self, messages: Sequence[tuple[UUID, Message]]) -> None:
+        await self._outbox.add_all(self._tx, messages)
 
 
 _COLUMNS: Final = [

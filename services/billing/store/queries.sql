@@ -10,9 +10,9 @@ INSERT INTO orgs (org_id) VALUES ($1) ON CONFLICT DO NOTHING;
 -- The size of the next slab.
 UPDATE orgs SET slab = $2 WHERE org_id = $1;
 
--- name: raise_version
--- The number of the next announcement.
-UPDATE orgs SET version = version + 1 WHERE org_id = $1 RETURNING version;
+-- name: raise_versions
+-- The number of the next announcement of each.
+UPDATE orgs SET version = version + 1 WHERE org_id = ANY($1::uuid[]) RETURNING org_id, version;
 
 -- name: open_buckets
 -- All buckets of organizations that are not closed.
@@ -143,6 +143,12 @@ SELECT code, version, monthly_credits, rpm, rpd, is_open FROM plans ORDER BY mon
 SELECT s.org_id, s.status, s.period_start, s.period_end, s.anchor_day, s.next_plan, s.cancels, s.past_due_since, s.allowance,
   s.due_at, p.code, p.version, p.monthly_credits, p.rpm, p.rpd, p.is_open
 FROM subscriptions s JOIN plans p ON p.code = s.plan WHERE s.org_id = $1;
+
+-- name: subscriptions
+-- The same of several.
+SELECT s.org_id, s.status, s.period_start, s.period_end, s.anchor_day, s.next_plan, s.cancels, s.past_due_since, s.allowance,
+  s.due_at, p.code, p.version, p.monthly_credits, p.rpm, p.rpd
+FROM subscriptions s JOIN plans p ON p.code = s.plan WHERE s.org_id = ANY($1::uuid[]);
 
 -- name: set_subscription
 -- Write an organization's subscription.

@@ -1,11 +1,12 @@
 """Tell the bus that a balance changed, and that it runs low."""
 
+from collections.abc import Mapping
 from uuid import UUID
 
 from libs.common.clock import Clock
 from libs.common.contracts.billing import BalanceChanged, CreditsLow
 from services.billing.domain.bucket import balance_at
-from services.billing.domain.plan import CANCELLED, low_percents
+from services.billing.domain.plan import CANCELLED, Subscription, low_percents
 from services.billing.domain.ports import Ledger, LedgerTx
 
 _EVERY_MS = 1_000  # at most one announcement of spending per organization and this long
@@ -23,15 +24,36 @@ class Announce:
         self._owed: set[UUID] = set()
 
     async def __call__(self, tx: LedgerTx, org_id: UUID, balance: int, *, credits_came: bool) -> None:
+        if not credits_came:
+            await self.spent(tx, {org_id: balance})
+        else:
+            await self._say(tx, {org_id: balance})
+
+    async def spent(self, tx: LedgerTx, balances: Mapping[UUID, int]) -> None:
+        """The same of many organizations whose credits went, with as few questions as for one."""
+        now_ms, ripe = self._clock.stopwatch_ms(), dict[UUID, int]()
+        for org_id, balance in balances.items():
+            if now_ms - self._said_at_ms.get(org_id, -_EVERY_MS) < _EVERY_MS:
+                self._owed.add(org_id)
+            else:
+                ripe[org_id] = balance
+        if ripe:
+            await self._say(tx, ripe)
+
+    async def _say(self, tx: LedgerTx, balances: Mapping[UUID, int]) -> None:
         now_ms = self._clock.stopwatch_ms()
-        if not credits_came and now_ms - self._said_at_ms.get(org_id, -_EVERY_MS) < _EVERY_MS:
-            self._owed.add(org_id)
-            return
-        version = await tx.raise_version(org_id)
-        await tx.say(BalanceChanged(org_id=org_id, balance=balance, version=version), org_id=org_id)
-        await self._warn(tx, org_id, balance)
-        self._said_at_ms[org_id] = now_ms
-        self._owed.discard(org_id)
+        versions = await tx.raise_versions(balances)
+        await tx.say_all(
+            [
+                (org_id, BalanceChanged(org_id=org_id, balance=balance, version=versions[org_id]))
+                for org_id, balance in balances.items()
+            ]
+        )
+        for org_id, subscription in (await tx.subscriptions(balances)).items():
+            await self._warn(tx, subscription, balances[org_id])
+        for org_id in balances:
+            self._said_at_ms[org_id] = now_ms
+            self._owed.discard(org_id)
 
     async def owed(self, ledger: Ledger) -> None:
         """Say what was held back for long enough; a timer calls this."""
@@ -46,10 +68,10 @@ class Announce:
             else:
                 del self._said_at_ms[org_id]
 
-    async def _warn(self, tx: LedgerTx, org_id: UUID, balance: int) -> None:
-        subscription = await tx.subscription(org_id)
-        if subscription is None or subscription.status == CANCELLED or not subscription.plan.monthly_credits:
+    async def _warn(self, tx: LedgerTx, subscription: Subscription, balance: int) -> None:
+        if subscription.status == CANCELLED or not subscription.plan.monthly_credits:
             return  # no allowance to be low of
+        org_id = subscription.org_id
         reached = low_percents(balance, subscription.plan.monthly_credits)
         if reached and (fresh := await tx.add_low_warnings(org_id, subscription.period_start, reached)):
             warning = CreditsLow(org_id=org_id, balance=balance, threshold_percent=min(fresh))

@@ -105,10 +105,11 @@ class AppendTransfers:
         # Only now: everything that stood before a marker in its queue is posted, and a batch's debit ends its lease.
         await tx.finish_leases(intake.closing_batches, closing_only=False, at=now)
         posted.finished = await tx.finish_leases(intake.expired_leases, closing_only=True, at=now)
-        for org_id in sorted(balances.keys() | came_back):
-            if org_id in came_back:
-                balances[org_id] = balance_at(await tx.buckets([org_id]), now)
-            await self._announce(tx, org_id, balances[org_id], credits_came=org_id in came_back)
+        for org_id in sorted(came_back):
+            balances.pop(org_id, None)
+            balance = balance_at(await tx.buckets([org_id]), now)
+            await self._announce(tx, org_id, balance, credits_came=True)
+        await self._announce.spent(tx, balances)
         return posted
 
     async def _note_voids(

@@ -11,7 +11,7 @@ from libs.common.contracts.billing import LeaseExpired
 from services.billing.domain.lease import LeaseRules, LeaseState, closing
 from services.billing.domain.ports import LeaseStore, Ledger
 
-_PER_RUN: Final = 500  # leases; the rest waits for the next run, 5 s later
+_PER_RUN: Final = 500  # leases; the rest waits for the next run, 1 s later
 
 
 class Expired(msgspec.Struct, frozen=True, kw_only=True):

@@ -92,7 +92,7 @@ class Periods:
         """Tell the others what the subscription is now."""
         changed = SubscriptionChanged(
             org_id=subscription.org_id,
-            version=await tx.raise_version(subscription.org_id),
+            version=(await tx.raise_versions([subscription.org_id]))[subscription.org_id],
             plan=subscription.plan.code,
             status=subscription.served_as(now, self.grace),
             per_minute=subscription.plan.per_minute,

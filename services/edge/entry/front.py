@@ -13,7 +13,7 @@ class Prefixed(Protocol):
 
     @property
     def prefix(self) -> str: ...
-    async def __call__(self, request: web.BaseRequest) -> web.StreamResponse: ...
+    def __call__(self, request: web.BaseRequest) -> Awaitable[web.StreamResponse]: ...
 
 
 class Listed(Protocol):
@@ -21,7 +21,7 @@ class Listed(Protocol):
 
     @property
     def paths(self) -> Collection[str]: ...
-    async def __call__(self, request: web.BaseRequest) -> web.StreamResponse: ...
+    def __call__(self, request: web.BaseRequest) -> Awaitable[web.StreamResponse]: ...
 
 
 class Front:
@@ -34,10 +34,10 @@ class Front:
         self._prefixes = tuple(pages.prefix for pages in links)
         self._listed: dict[str, Handler] = {path: pages for pages in (docs, *files) for path in pages.paths}
 
-    async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
+    def __call__(self, request: web.BaseRequest) -> Awaitable[web.StreamResponse]:
         path = request.rel_url.raw_path
         if path.startswith(self._prefixes):
             for pages in self._links:
                 if path.startswith(pages.prefix):
-                    return await pages(request)
-        return await self._listed.get(path, self._edge)(request)
+                    return pages(request)
+        return self._listed.get(path, self._edge)(request)

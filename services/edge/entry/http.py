@@ -263,19 +263,19 @@ class Edge:
 
         return read
 
-    async def _once_per_key(
+    def _once_per_key(
         self,
         exchange: "_Exchange",
         call: Call,
         read: Callable[[Call], Awaitable[Request | Asked]],
         carry_out: Callable[[], Awaitable[Kept]],
-    ) -> Kept:
+    ) -> Awaitable[Kept]:
         """Carry a request out; under an idempotency key only if nobody has yet. A keyed request is read twice, for its key
         and to be carried out: it is off the wire by then.
         """
         keys = exchange.request.headers.getall(KEY_HEADER, [])
         if not keys or not call.route.is_unsafe:
-            return await carry_out()
+            return carry_out()
 
         async def asking(admitted: Call) -> Asking:
             await read(admitted)
@@ -285,7 +285,7 @@ class Edge:
                 body=exchange.body or b"",
             )  # fmt: skip
 
-        return await self._replay_answer(call, asking, carry_out)
+        return self._replay_answer(call, asking, carry_out)
 
     def _surface_of(self, path: str) -> Surface:
         for surface in self._surfaces:

@@ -5,6 +5,7 @@ from html import escape
 from typing import Final
 
 from libs.common.contracts.auth import InvitationShown
+from services.edge.entry.link_pages import Sent
 from services.edge.entry.new_password import FIELDS, typed_password
 from services.edge.entry.page import a_page, alert
 from services.edge.usecases.join_organization import JoinOrganization
@@ -46,7 +47,7 @@ class JoinPage:
         )
         return a_page(f"Join {escape(shown.organization)}", body)
 
-    async def send(self, token: str, fields: Mapping[str, str], *, address: str) -> tuple[bool, bytes | None]:
+    async def send(self, token: str, fields: Mapping[str, str], *, address: str) -> Sent:
         shown = await self._join(token, typed_password(fields), address=address)
         text = _JOINED.format(email=escape(shown.email), organization=escape(shown.organization))
-        return True, a_page(f"You have joined {escape(shown.organization)}", text)
+        return Sent(is_done=True, page=a_page(f"You have joined {escape(shown.organization)}", text))

@@ -9,6 +9,7 @@ import hmac
 import re
 import secrets
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
 from aiohttp import web
@@ -24,6 +25,26 @@ COOKIE: Final = "connect"
 COOKIE_SECONDS: Final = 900
 _TOKEN: Final = re.compile(r"[A-Za-z0-9_-]{43}")
 _COOKIE: Final = re.compile(r"[A-Za-z0-9_-]{22,64}")
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """What a browser keeps for its way to a platform and back, for so many seconds; 0 = no longer."""
+
+    value: str
+    seconds: int
+
+    def __repr__(self) -> str:
+        return "<Kept>"
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """What came of a form. `page` None: the link's own page says it."""
+
+    is_done: bool
+    page: bytes | None = None
+    kept: Kept | None = None
 
 
 class LinkPage(Protocol):
@@ -47,10 +68,8 @@ class LinkPage(Protocol):
         """Its page. `form` is the form's own token; `problem` what went wrong just now."""
         ...
 
-    async def send(self, token: str, fields: Mapping[str, str], *, address: str) -> tuple[bool, bytes | None]:
-        """Take what was typed. Whether it did what was wanted, and the page that says so; None: the link's own says it.
-        Raises Refusal (400, 409) for what cannot be used, too.
-        """
+    async def send(self, token: str, fields: Mapping[str, str], *, address: str) -> Sent:
+        """Take what was typed. Raises Refusal (400, 409) for what cannot be used, too."""
         ...
 
 
@@ -81,8 +100,7 @@ class LinkPages(Pages):
         token = request.rel_url.raw_path.removeprefix(self.prefix)
         if not _TOKEN.fullmatch(token):
             raise Refusal("LINK_GONE")
-        address = self._address(request)
-        self._check_blocked(address)
+        address = self._caller(request)
         try:
             if request.method == "POST":
                 return await self._take(request, token, address)
@@ -104,7 +122,7 @@ class LinkPages(Pages):
                 "INVALID_REQUEST", "The page was too old, or cookies are off: open the link again.", status=403
             )
         try:
-            is_done, page = await self._link.send(token, fields, address=address)
+            sent = await self._link.send(token, fields, address=address)
         except Refusal as exc:
             if exc.status == 504:  # the platform is slow: the sign-in goes on, and the page tells how it ends
                 return see_other(self.prefix + token)
@@ -112,9 +130,12 @@ class LinkPages(Pages):
                 raise
             await self._failures.count(address)
             return self._page(request, token, await self._link.show(token), status=400, problem=exc.public)
-        if not is_done:
+        if not sent.is_done:
             await self._failures.count(address)
-        return see_other(self.prefix + token) if page is None else html(200, page)
+        answer = see_other(self.prefix + token) if sent.page is None else html(200, sent.page)
+        if sent.kept is not None:
+            keep(answer, sent.kept, is_https=self._is_https(request))
+        return answer
 
     def _page(
         self, request: web.BaseRequest, token: str, shown: Any, *, status: int = 200, problem: str = ""
@@ -135,3 +156,16 @@ class LinkPages(Pages):
 def _form_token(token: str, cookie: str) -> str:
     """What only a page that was opened by this link in this browser can send along."""
     return hmac.new(token.encode(), cookie.encode(), hashlib.sha256).hexdigest()
+
+
+def kept_name(*, is_https: bool) -> str:
+    """The cookie of `Kept`: no other site, and no subdomain of ours, can set one with that prefix."""
+    return "__Host-consent" if is_https else "consent"
+
+
+def keep(answer: Answer, kept: Kept, *, is_https: bool) -> None:
+    """Have the browser keep it. Lax: it comes back by a link on the platform's site."""
+    answer.set_cookie(
+        kept_name(is_https=is_https), kept.value, max_age=kept.seconds, path="/", httponly=True, samesite="Lax",
+        secure=is_https,
+    )  # fmt: skip

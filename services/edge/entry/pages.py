@@ -103,6 +103,12 @@ class Pages:
             wait_s = -(-blocked_ms // 1_000)
             raise Refusal("TOO_MANY_FAILED_AUTH", f"Wait {wait_s} seconds, then try again.", retry_after_s=wait_s)
 
+    def _caller(self, request: web.BaseRequest) -> str:
+        """The client's address. Raises Refusal (429) for one that was wrong too often."""
+        address = self._address(request)
+        self._check_blocked(address)
+        return address
+
     def _check_origin(self, request: web.BaseRequest) -> None:
         """Raise Refusal (403) for a form that did not come from our own page."""
         site, origin = request.headers.get("Sec-Fetch-Site"), request.headers.get("Origin")

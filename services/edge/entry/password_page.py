@@ -5,6 +5,7 @@ from html import escape
 from typing import Final
 
 from libs.common.contracts.sign_in import PasswordLinkShown
+from services.edge.entry.link_pages import Sent
 from services.edge.entry.new_password import FIELDS, typed_password
 from services.edge.entry.page import a_page, alert
 from services.edge.usecases.set_password import SetUsersPassword
@@ -44,6 +45,6 @@ class PasswordPage:
         )
         return a_page(f"Sign in to {escape(shown.organization)}", body)
 
-    async def send(self, token: str, fields: Mapping[str, str], *, address: str) -> tuple[bool, bytes | None]:
+    async def send(self, token: str, fields: Mapping[str, str], *, address: str) -> Sent:
         shown = await self._set_password(token, typed_password(fields), address=address)
-        return True, a_page("The password is set", _DONE.format(email=escape(shown.email)))
+        return Sent(is_done=True, page=a_page("The password is set", _DONE.format(email=escape(shown.email))))

@@ -187,14 +187,28 @@ class RedisAdmission:
         """Run the script; its answer, and whose memory gave it. A connection that slept through a change of master did
         nothing (REIGN): all connections go, and a fresh one is asked. Raises AdmissionAway.
         """
+        limits = caller.limits
+        epoch: Epoch | None = None
+
+        def names(asked: Epoch) -> Sequence[str]:
+            nonlocal epoch
+            epoch = asked
+            return _names(self._prefix, caller.org_id, caller.key_id, route.rate_class, asked)
+
+        def arguments(asked: Epoch) -> Sequence[str | int]:
+            return (
+                caller.av, limits.per_minute, limits.per_day, limits.key_per_minute,
+                cost, int(is_counted), token, LOCK_MS, asked.reign,
+            )  # fmt: skip
+
         try:
             try:
-                epoch, answer = await self._run(caller, route, cost, token, is_counted=is_counted)
+                answer = await self._redis.run(_ADMISSION, names, arguments)
             except RedisUnreached:  # certainly without effect: a connection that would not open, a replica
-                epoch, answer = await self._run(caller, route, cost, token, is_counted=is_counted)
+                answer = await self._redis.run(_ADMISSION, names, arguments)
             if answer[0] == Code.REIGN:
                 await self._redis.reset()
-                epoch, answer = await self._run(caller, route, cost, token, is_counted=is_counted)
+                answer = await self._redis.run(_ADMISSION, names, arguments)
         except (RedisAway, StoreRefused) as exc:
             BACKEND_ERRORS.inc()
             DEGRADED.set(1)
@@ -202,26 +216,8 @@ class RedisAdmission:
         if answer[0] == Code.REIGN:
             raise AdmissionAway
         DEGRADED.set(0)
+        assert epoch is not None, "it was asked"
         return epoch, answer
-
-    async def _run(
-        self, caller: Principal, route: Route, cost: int, token: str, *, is_counted: bool
-    ) -> tuple[Epoch, list[Any]]:
-        limits = caller.limits
-        seen: list[Epoch] = []
-
-        def names(epoch: Epoch) -> Sequence[str]:
-            seen.append(epoch)
-            return _names(self._prefix, caller.org_id, caller.key_id, route.rate_class, epoch)
-
-        def arguments(epoch: Epoch) -> Sequence[str | int]:
-            return (
-                caller.av, limits.per_minute, limits.per_day, limits.key_per_minute,
-                cost, int(is_counted), token, LOCK_MS, epoch.reign,
-            )  # fmt: skip
-
-        answer = await self._redis.run(_ADMISSION, names, arguments)
-        return seen[-1], answer
 
     async def _fill(self, caller: Principal, cost: int, need: "_NeedLease", wait_ms: int) -> None:
         """Fetch credits, as the winner or waiting for another. Returns when a look is worth while."""

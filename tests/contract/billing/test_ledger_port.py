@@ -68,7 +68,7 @@ async def test_only_known_organizations_are_locked(ledger: Ledger, org_id: uuid.
     async with ledger.transaction() as tx:
         locked = await tx.lock([org_id, uuid.uuid4()])
         await tx.set_slab(org_id, 200)
-        assert [await tx.raise_version(org_id), await tx.raise_version(org_id)] == [1, 2]
+        assert [await tx.raise_versions([org_id]) for _ in range(2)] == [{org_id: 1}, {org_id: 2}]
         after = (await tx.lock([org_id]))[org_id]
 
     assert list(locked) == [org_id]
@@ -145,7 +145,8 @@ async def test_a_lease_s_life(ledger: Ledger, org_id: uuid.UUID) -> None:
         shut = closing(shrunk(lease, 4), returned=None, at=NOW, rules=QUICK)
         await tx.update_lease(shut)
 
-    late = NOW + timedelta(seconds=79)
+    assert shut.final_after is not None
+    late = shut.final_after - timedelta(seconds=1)
     assert await ledger.leases_to_finish(late, limit=9) == []
     assert [one.id for one in await ledger.leases_to_finish(late + timedelta(seconds=1), limit=9)] == [lease.id]
     async with ledger.transaction() as tx:
@@ -207,6 +208,7 @@ async def test_subscriptions_and_warnings(ledger: Ledger, org_id: uuid.UUID) -> 
         await tx.set_subscription(subscription)
         await tx.set_subscription(subscription)
         assert await tx.subscription(org_id) == subscription
+        assert await tx.subscriptions([org_id, uuid.uuid4()]) == {org_id: subscription}
         assert sorted(await tx.add_low_warnings(org_id, NOW, [20, 5])) == [5, 20]
         assert await tx.add_low_warnings(org_id, NOW, [20, 5, 0]) == [0]
 

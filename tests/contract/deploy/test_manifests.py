@@ -213,7 +213,13 @@ def test_what_kubernetes_would_refuse_is_found(rendered: Callable[[str], Rendere
 
 
 def test_secrets_are_the_settings_that_the_code_calls_secret() -> None:
-    assert service("sessions").secrets == ("POSTGRES_DSN", "AMQP_URL", "VAULT_KEYS", "FORM_KEYS")
+    assert service("sessions").secrets == (
+        "POSTGRES_DSN",
+        "AMQP_URL",
+        "VAULT_KEYS",
+        "FORM_KEYS",
+        "FANVUE_CLIENT_SECRET",
+    )
     assert "REDIS_URL" in service("edge").secrets
     assert name_of(service("edge")) == "fangate-edge"
 

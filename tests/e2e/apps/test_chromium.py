@@ -41,10 +41,11 @@ async def test_R180_a_browser_signs_in_allows_an_app_and_shows_no_consent_in_a_f
             # when
             await tab.open(stack.url + path)
             assert await tab.evaluate("document.querySelector('h1').textContent") == "Sign in"
-            await tab.act(
+            await tab.go_on(
                 f"document.querySelector('#email').value = {person.email!r};"
                 f"document.querySelector('#password').value = {PASSWORD!r};"
-                "document.querySelector('form').requestSubmit()"
+                "document.querySelector('form').requestSubmit()",
+                to=f"{stack.url}/oauth2/auth",
             )
             assert await tab.evaluate("document.querySelector('h1').textContent") == "Allow Chat Helper?"
             assert await tab.evaluate("document.cookie") == "", "no script reads the session"
@@ -52,9 +53,10 @@ async def test_R180_a_browser_signs_in_allows_an_app_and_shows_no_consent_in_a_f
             await tab.open(f"http://127.0.0.1:{port}/frame")
             refused = [each for each in tab.complaints if "frame-ancestors" in each or "X-Frame-Options" in each]
             await tab.open(stack.url + path)
-            await tab.act(
+            await tab.go_on(
                 f"document.querySelector('input[value=\"{organization.model_id}\"]').checked = true;"
-                "document.querySelector('button[value=allow]').click()"
+                "document.querySelector('button[value=allow]').click()",
+                to=app.redirect_uri,
             )
             answer = await asyncio.wait_for(arrived, 30)
     finally:

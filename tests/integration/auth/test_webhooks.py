@@ -347,6 +347,24 @@ async def test_secrets_are_sealed_at_rest(hooks: Webhooks, receiver: Receiver, o
     assert secret.removeprefix("whsec_").encode() not in rows[0]["sealed"]
 
 
+async def test_a_secret_that_cannot_be_opened_holds_up_nobody_else(
+    hooks: Webhooks, receiver: Receiver, other: Receiver, org_id: uuid.UUID, owner: Database
+) -> None:
+    broken, _ = await hooks.endpoint(org_id, receiver.url)
+    await hooks.endpoint(org_id, other.url)
+    await owner.execute("UPDATE auth.webhook_secrets SET sealed = '\\x00' WHERE webhook_id = $1", broken)
+    await hooks.say(sync_lost(org_id, uuid.uuid4(), 1))
+    await hooks.send_due()
+    assert (receiver.got, len(other.got)) == ([], 1), "nothing unsigned is ever sent"
+    (delivery,) = await hooks.do.deliveries.page(org_id, broken, limit=5, before=None, state="pending")
+    assert "no secret" in delivery.attempts[0].error
+    # a new secret mends it
+    await hooks.do.rotate_secret(org_id, broken, overlap_seconds=0)
+    hooks.clock.pass_time(seconds=6)
+    await hooks.send_due()
+    assert len(receiver.taken) == 1
+
+
 async def test_a_test_call_goes_to_its_endpoint_only(
     hooks: Webhooks, receiver: Receiver, other: Receiver, org_id: uuid.UUID
 ) -> None:

@@ -216,7 +216,7 @@ class Admissions(RuleBasedStateMachine):
         avail, rest, lease_id = self.shown()
         if lease is not None and live and lease.avail >= cost:
             lease.avail -= cost
-            refill = lease.avail < lease.low or lease.until_ms - self.now_ms < 10_000
+            refill = lease.avail < lease.low or lease.until_ms - self.now_ms < 3_000
             return Code.OK, lease.avail, rest, lease_id, refill
         kind, number = self.negative[:1], int(self.negative[1:] or 0)
         if kind == "E" and number < cost:

@@ -306,9 +306,9 @@ async def test_after_a_crash_the_claim_runs_out_and_the_next_try_goes_on_under_t
     world.edge.sessions.upstream = RuntimeError("as if killed here")
     assert (await world.send()).status == 500
     world.edge.sessions.upstream = Upstream(201, b"{}")
-    await world.age(44)
+    await world.age(30)
     assert code_of(await world.send()) == (409, "IDEMPOTENCY_IN_PROGRESS")
-    await world.age(2)
+    await world.age(16)
     assert (await world.send()).status == 201
     one, other = (proxy.call_id for proxy, _ in world.edge.sessions.calls)
     assert one == other

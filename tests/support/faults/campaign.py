@@ -22,7 +22,7 @@ from tests.support.stack import a_stack
 BEFORE_S: Final = 0.7  # load before a fault and after its end
 SCARCE_CREDITS: Final = 150
 RICH_CREDITS: Final = 1_000_000  # of the plan `enterprise`
-QUIET_SECONDS_MAX: Final = 180.0  # a lease is final 90 s after its last use at the latest, and the queue's lag
+QUIET_SECONDS_MAX: Final = 60.0  # what is reserved after it is leaked: leases are final by then (`LeaseRules`)
 _LOOK_SECONDS: Final = 0.1
 
 

@@ -107,7 +107,7 @@ def markdown(takes: Sequence[Take]) -> str:
         f"| messages sent, not acknowledged | {sum(take.messages_unacknowledged for take in takes):,} | the customer was told 504 or 503 (unknown or unavailable), and did not pay |",
         f"| reads served by the platform, not answered 2xx | {max(0, reads):,} | the answer was lost on its way, or the read was repeated; free |",
         f"| credits waived | {sum(take.waived_credits for take in takes):,} | used after the end of their lease; nobody paid |",
-        f"| seconds of quiet until nothing was reserved, at most | {max(take.quiet_seconds for take in takes):.0f} | a lease is final 90 s after its last use at the latest |",
+        f"| seconds of quiet until nothing was reserved, at most | {max(take.quiet_seconds for take in takes):.0f} | a lease is final 60 s after its last use at the latest, and what the queue holds before its marker is posted |",
         "",
         f"All answers: {_shown(statuses)}.",
         "",

@@ -12,7 +12,7 @@ from tests.support.faults.servers import FaultServers
 from tests.support.stack import Stack
 
 BEGIN_S: Final = 1.0  # until what was under way is answered
-PAST_FENCE_S: Final = 45.0  # longer than the fence of a call (40 s): what was under way may not become a 2xx
+PAST_FENCE_S: Final = 45.0  # longer than the fence of a call (35 s): what was under way may not become a 2xx
 PAST_HEARTBEAT_S: Final = 36.0  # longer than it takes to give up a silent peer (33 s)
 
 

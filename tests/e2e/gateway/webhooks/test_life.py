@@ -187,7 +187,7 @@ async def test_what_is_wrong_or_anothers_is_told_so(stack: Stack, tenant: Organi
             tenant.model_id,
         )
         bound = (await stack.cli("auth", *create))["key"]
-    stranger = await stack.an_organization(credits=0)
+    stranger = await stack.an_organization()
     async with GatewayClient(stack.url, bound) as client:
         assert (await ask(client, "POST", "/webhooks", {"url": receiver.url})).json["code"] == "PERMISSION_DENIED"
         answer = await ask(client, "PATCH", f"/webhooks/{webhook_id}", {"url": receiver.url})

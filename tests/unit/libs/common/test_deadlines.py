@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from typing import Any
 
 import pytest
 
@@ -34,6 +35,33 @@ async def test_what_was_taken_back_is_not_told() -> None:
     due.discard(who)
     await asyncio.sleep(4 * TICK_SECONDS)
     assert (len(who.told_at), len(other.told_at)) == (0, 1)
+
+
+async def test_what_was_taken_back_wakes_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    deadlines, who, loop, timers = Deadlines(), Somebody(), asyncio.get_running_loop(), list[float]()
+    call_at = loop.call_at
+
+    def noted(at: float, *what: Any, **options: Any) -> asyncio.TimerHandle:
+        timers.append(at)
+        return call_at(at, *what, **options)
+
+    monkeypatch.setattr(loop, "call_at", noted)
+    for _ in range(20):
+        deadlines.add(who, 4 * TICK_SECONDS).discard(who)
+        time.sleep(TICK_SECONDS / 4)  # noqa: ASYNC251 - as time goes by, without the loop's own timers
+    while loop.time() < timers[0] + 4 * TICK_SECONDS:
+        await asyncio.sleep(0)
+    assert len(timers) == 1, "of the first; at its end all others were found taken back"
+    deadlines.close()
+
+
+async def test_one_that_comes_sooner_is_told_first() -> None:
+    deadlines, late, soon = Deadlines(), Somebody(), Somebody()
+    deadlines.add(late, 5)
+    deadlines.add(soon, SHORT)
+    await asyncio.sleep(SHORT + 4 * TICK_SECONDS)
+    assert (len(late.told_at), len(soon.told_at)) == (0, 1)
+    deadlines.close()
 
 
 async def test_a_loop_that_slept_misses_none() -> None:

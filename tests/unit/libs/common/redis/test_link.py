@@ -121,3 +121,12 @@ def test_addresses() -> None:
     assert Address.parse("unix:///run/r.sock?db=2") == Address(path="/run/r.sock", database=2)
     assert Address.parse("redis://h") == Address(host="h")
     assert Address.parse("rediss://h/0").ssl is not None
+
+
+def test_a_password_may_hold_anything_and_another_scheme_is_refused() -> None:
+    assert Address.parse("redis://edge:a%2Fb%40c@h/0").password == "a/b@c"
+    assert Address.parse("redis://:p@h").password == "p"
+    with pytest.raises(ValueError, match="redis://"):
+        Address.parse("http://h")
+    with pytest.raises(ValueError, match="invalid literal"):
+        Address.parse("redis://h/zero")

@@ -24,8 +24,11 @@ from services.billing.domain.lease import (
     next_slab,
     shrunk,
 )
+from services.billing.entry.timers import LEASE_EXPIRY_SECONDS
+from services.edge.settings import FENCE_SECONDS_MAX
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
+
 RULES = LeaseRules()
 
 
@@ -58,7 +61,13 @@ def test_free_is_the_active_balance_less_everything_that_is_set_aside() -> None:
     assert free_credits(buckets, [a_lease(500)], NOW) == 0
 
 
-@pytest.mark.parametrize(("ends_s", "life_s"), [(None, 30), (31, 30), (30, 30), (12, 12), (0.5, 0.5)])
+def test_a_minute_after_the_last_call_nothing_is_reserved_whoever_is_away() -> None:
+    timers = 2 * LEASE_EXPIRY_SECONDS  # it is closed by one run, and made final by another
+    assert RULES.life_s + RULES.skew_s + RULES.fence_s + timers <= 60
+    assert FENCE_SECONDS_MAX + RULES.skew_s <= RULES.fence_s, "no 2xx later, also by a clock that jumps"
+
+
+@pytest.mark.parametrize(("ends_s", "life_s"), [(None, 12), (13, 12), (12, 12), (7, 7), (0.5, 0.5)])
 def test_a_lease_never_crosses_the_end_of_a_bucket(ends_s: float | None, life_s: float) -> None:
     assert lease_end([a_bucket(), a_bucket(0, ends_s=ends_s)], NOW, RULES) == NOW + timedelta(seconds=life_s)
 
@@ -96,13 +105,13 @@ def test_an_answered_close_returns_the_rest_and_waits_for_the_fence() -> None:
     lease = closing(a_lease(50, posted=10), returned=35, at=NOW, rules=RULES)
 
     assert (lease.state, lease.amount, lease.outstanding) == (LeaseState.CLOSING, 15, 5)
-    assert lease.final_after == NOW + timedelta(seconds=45)
+    assert lease.final_after == NOW + timedelta(seconds=RULES.fence_s)
 
 
 def test_an_unanswered_close_waits_for_the_lease_s_own_end_as_well() -> None:
     lease = closing(a_lease(50), returned=None, at=NOW, rules=RULES)
 
-    assert (lease.amount, lease.final_after) == (50, NOW + timedelta(seconds=30 + 5 + 45))
+    assert (lease.amount, lease.final_after) == (50, NOW + timedelta(seconds=30 + RULES.skew_s + RULES.fence_s))
 
 
 def test_a_batch_that_nobody_ended_waits_for_the_queue_only() -> None:

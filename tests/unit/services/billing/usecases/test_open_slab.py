@@ -156,7 +156,7 @@ def test_an_edge_s_memory_gets_a_small_slab_in_the_reply() -> None:
 
     opened = run(bench.open_slab(OpenLease(org_id=ORG, holder="edge", ref="edge:7", cost=2)))
 
-    assert (opened.granted, opened.life_ms, avail(bench)) == (10, 30_000, 0)
+    assert (opened.granted, opened.life_ms, avail(bench)) == (10, 12_000, 0)
     bench.pass_time(36)
     bench.pass_time(50)
     assert bench.outstanding == 0
