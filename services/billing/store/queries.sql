@@ -147,7 +147,7 @@ FROM subscriptions s JOIN plans p ON p.code = s.plan WHERE s.org_id = $1;
 -- name: subscriptions
 -- The same of several.
 SELECT s.org_id, s.status, s.period_start, s.period_end, s.anchor_day, s.next_plan, s.cancels, s.past_due_since, s.allowance,
-  s.due_at, p.code, p.version, p.monthly_credits, p.rpm, p.rpd
+  s.due_at, p.code, p.version, p.monthly_credits, p.rpm, p.rpd, p.is_open
 FROM subscriptions s JOIN plans p ON p.code = s.plan WHERE s.org_id = ANY($1::uuid[]);
 
 -- name: set_subscription
