@@ -112,7 +112,7 @@ def limits() -> Iterator[str]:
     yield f"| {LEDGER_SHARDS} money shards, so as many queues at most | {LEDGER_SHARDS * one:,.0f} calls/s | more shards: the shard is a function of the organization's id, queues are re-bound while leases are not finalised |"
     yield f"| one queue of calls to sessions | {BUSY * 1_000 / CPU_PER_1000_CALLS['rabbitmq']:,.0f} calls/s | several, by the model's id |"
     yield f"| one Redis | {BUSY * 1_000 / CPU_PER_1000_CALLS['redis']:,.0f} calls/s | Redis Cluster: every key carries `{{org}}` |"
-    yield f"| one ledger consumer by itself | {DEBITS_PER_SECOND:,} debits/s | – |"
+    yield f"| one ledger consumer by itself | {DEBITS_PER_SECOND:,} debits/s | more ledger queues |"
     yield f"| one takedowns process | {URLS_PER_SECOND:,} new URLs/s | more processes; `urls` has 16 partitions by creator |"
 
 

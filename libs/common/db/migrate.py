@@ -41,6 +41,7 @@ _LOCK: Final = 0x66616E67617465  # "fangate": one migration run at a time in a d
 _LOCK_WAIT_MS: Final = 500  # below PostgreSQL's deadlock_timeout (1 s): the migration gives way, never the service
 _LOCK_ATTEMPTS: Final = 60
 _LOCK_PAUSE_SECONDS: Final = 0.5  # for those who waited behind
+_SET_SINCE: Final = 16  # the version of PostgreSQL that tells being a member from being allowed to become
 _ROLE_ATTEMPTS: Final = 5  # roles belong to the whole server: runs in two databases may collide on them
 
 SCHEMA_VERSION = Gauge("fangate_schema_version", "Number of the newest migration that is applied", ["service"])
@@ -170,8 +171,10 @@ async def _create_roles(connection: Any, service: str, password: str | None) -> 
     if password is not None:
         literal = await connection.fetchval("SELECT quote_literal($1::text)", password)
         await connection.execute(f"ALTER ROLE {service}_app PASSWORD {literal}")
-    if not await connection.fetchval("SELECT pg_has_role(current_user, $1, 'MEMBER')", f"{service}_owner"):
-        await connection.execute(f"GRANT {service}_owner TO CURRENT_USER")  # SET ROLE needs it; a superuser has it
+    # SET ROLE needs it; a superuser has it. From 16 on whoever makes a role is a member of it, but may not become it yet.
+    needed = "SET" if connection.get_server_version().major >= _SET_SINCE else "MEMBER"
+    if not await connection.fetchval("SELECT pg_has_role(current_user, $1, $2)", f"{service}_owner", needed):
+        await connection.execute(f"GRANT {service}_owner TO CURRENT_USER")
 
 
 def _password(service: str, environ: Mapping[str, str]) -> str | None:

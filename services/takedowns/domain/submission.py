@@ -20,6 +20,7 @@ from libs.common.contracts.takedowns import (
 )
 from services.takedowns.domain.creator import NOTES_LENGTH_MAX
 from services.takedowns.domain.errors import InvalidRequest
+from services.takedowns.domain.states import Category
 from services.takedowns.domain.url import InvalidUrlError, OwnProfiles, UrlReader
 
 GROUPS_MAX: Final = 100  # of one request (Seed C)
@@ -45,6 +46,7 @@ class Candidate(msgspec.Struct, frozen=True, gc=False):
     key: bytes
     href: str
     host: str
+    category: Category = Category.COPYRIGHT
 
 
 class Tally(msgspec.Struct):
@@ -69,7 +71,9 @@ class Intake:
         self.invalid: dict[str, list[str]] = {}  # reason -> samples
         self.invalid_count: dict[str, int] = {}
 
-    def add(self, target: Target, profiles: OwnProfiles, urls: Sequence[str]) -> None:
+    def add(
+        self, target: Target, profiles: OwnProfiles, urls: Sequence[str], category: Category = Category.COPYRIGHT
+    ) -> None:
         """Sort `urls` of one creator; a part of them at a time leaves the loop to others."""
         of_creator = self.by_creator.setdefault(target.id, Tally())
         self.total.total += len(urls)
@@ -89,7 +93,7 @@ class Intake:
             if pair in candidates:
                 repeated.append(shown)
                 continue
-            candidates[pair] = Candidate(target.id, key, url.href, shown)
+            candidates[pair] = Candidate(target.id, key, url.href, shown, category)
             self.sites[shown] = host.site
         for shown, count in Counter(hosts).items():  # once per host: thousands of URLs are of few
             self.by_host.setdefault(shown, Tally()).total += count

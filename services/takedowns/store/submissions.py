@@ -142,7 +142,11 @@ class PostgresSubmissionTx:
         ids = [pgproto.UUID(raw) for raw in uuid7_run(len(candidates))]
         hrefs = [candidate.href for candidate in candidates.values()]
         host_ids = [hosts[candidate.host].id for candidate in candidates.values()]
-        tag = await self._tx.execute(QUERIES.add_urls, batch_id, ids, *_columns(candidates), hrefs, host_ids)
+        categories = [int(candidate.category) for candidate in candidates.values()]
+        tag = await self._tx.execute(
+            QUERIES.add_urls, batch_id, ids, *_columns(candidates), hrefs, host_ids,
+            categories if any(categories) else None,
+        )  # fmt: skip
         if int(tag.rpartition(" ")[2]) == len(candidates):
             return candidates.keys()  # nearly always: thousands of rows need not come back to say so
         stored = await self._tx.fetch(QUERIES.find_stored, batch_id)

@@ -64,12 +64,14 @@ SELECT id FROM creators WHERE id = ANY($1) AND deleted_at IS NULL ORDER BY id FO
 -- name: add_urls
 -- What is new, or was cancelled (13) or refunded (90) before. The arrays are sorted by (creator, key), or two of these deadlock.
 -- Ten minutes ahead is the net under a lost nudge.
-INSERT INTO urls AS t (id, creator_id, url_key, url, host_id, batch_id, next_action_at)
-SELECT i, c, k, u, h, $1, now() + interval '10 min'
-  FROM unnest($2::uuid[], $3::bigint[], $4::bytea[], $5::text[], $6::int[]) AS s(i, c, k, u, h)
+-- $7: their categories; NULL: all are about copyright.
+INSERT INTO urls AS t (id, creator_id, url_key, url, host_id, batch_id, next_action_at, category)
+SELECT i, c, k, u, h, $1, now() + interval '10 min', coalesce(g, 0)
+  FROM unnest($2::uuid[], $3::bigint[], $4::bytea[], $5::text[], $6::int[], $7::smallint[]) AS s(i, c, k, u, h, g)
 ON CONFLICT (creator_id, url_key) DO UPDATE
    SET state = 1, stage = 0, batch_id = excluded.batch_id, attempt = t.attempt + 1, refunded_at = NULL,
-       first_notice_at = NULL, removed_at = NULL, next_action_at = excluded.next_action_at
+       first_notice_at = NULL, removed_at = NULL, next_action_at = excluded.next_action_at,
+       category = excluded.category
  WHERE t.state IN (13, 90)
 
 -- name: find_stored

@@ -26,6 +26,7 @@ from services.takedowns.domain.errors import (
     LeaseUnknown,
 )
 from services.takedowns.domain.ports import Credits, KnownHost, NewBatch, Submissions
+from services.takedowns.domain.states import Category
 from services.takedowns.domain.submission import Intake, Target, check_limits, outcome_of, reply_of
 from services.takedowns.domain.url import OwnProfiles, UrlReader
 from services.takedowns.usecases.store_batch import StoreBatch, Work
@@ -86,7 +87,7 @@ class SubmitUrls:
             target = targets[group.creator_id]
             profiles = OwnProfiles(((link.platform, link.handle) for link in target.links), self.reader)
             for at in range(0, len(group.urls), YIELD_URLS):
-                intake.add(target, profiles, group.urls[at : at + YIELD_URLS])
+                intake.add(target, profiles, group.urls[at : at + YIELD_URLS], Category[group.category.upper()])
                 await asyncio.sleep(0)
         return intake
 

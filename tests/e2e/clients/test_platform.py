@@ -199,6 +199,7 @@ async def test_a_batch_can_be_looked_at_on_both_surfaces(stack: Stack) -> None:
         ("POST", "/submit-urls", {"groups": [{"creator_id": 5, "urls": []}]}, "groups[0].creator_id"),
         ("POST", "/submit-urls", {"groups": [{"creator_id": "a"}]}, "groups[0]"),
         ("POST", "/submit-urls", {"groups": [{"creator_id": "a", "urls": [None]}]}, "groups[0].urls[0]"),
+        ("POST", "/submit-urls", {"groups": [{"creator_id": "a", "urls": [], "category": "x"}]}, "groups[0].category"),
         ("POST", "/submit-urls", {"groups": [{"creator_id": "a", "urls": ["x"] * 10_001}]}, "at most 10000"),
         ("POST", "/submit-urls", {"groups": [{"creator_id": "a", "urls": []}], "notes": "\x00"}, "notes"),
         ("GET", "/creators?limit=-1", None, "limit"),

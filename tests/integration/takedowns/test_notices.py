@@ -386,8 +386,7 @@ async def test_a_defect_that_some_urls_meet_stops_no_others_and_their_credits_re
 
 async def test_complaints_about_consent_are_always_a_persons(world: World) -> None:
     await world.entry(ncii_form_url="https://leaks.example/ncii")
-    creator = await world.submit("/a")
-    await world.takedowns.db.execute("UPDATE urls SET category = 1")
+    creator = await world.submit("/a", category="ncii")
     for minutes in (1, 2, 6):
         await world.turn(minutes=minutes)
     assert world.sink.connections == 0

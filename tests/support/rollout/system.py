@@ -106,7 +106,7 @@ class Rollout:
 
 
 @contextlib.asynccontextmanager
-async def rollout(run: Path, *, customers: int, release: Path | None = None) -> AsyncIterator[Rollout]:
+async def rollout(run: Path, *, customers: int, release: Path | None = None, **settings: str) -> AsyncIterator[Rollout]:
     """A fresh system, two processes of every service, two organizations with `customers` each at work. With `release` it
     starts on that code.
     """
@@ -117,7 +117,7 @@ async def rollout(run: Path, *, customers: int, release: Path | None = None) -> 
             for service in ORDER:
                 for name in (service, f"{service}-2"):
                     write_private(launcher.release_file(folder, name), str(release))
-        async with a_stack(run, launcher=launcher.__name__, **_REPLICAS) as stack:
+        async with a_stack(run, launcher=launcher.__name__, **_REPLICAS, **settings) as stack:
             tenants = [
                 Tenant(await stack.an_organization(plan="enterprise"), granted=RICH_CREDITS, is_scarce=False)
                 for _ in range(2)

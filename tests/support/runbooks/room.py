@@ -86,6 +86,15 @@ class Room:
                     return dict(line)
         return {}
 
+    async def verify(self) -> tuple[int, dict[str, Any]]:
+        """`python -m services.billing verify`: its exit status and what it printed."""
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "services.billing", "verify",
+            cwd=ROOT, env={"PATH": os.environ["PATH"], **self.stack.env}, stdout=asyncio.subprocess.PIPE,
+        )  # fmt: skip
+        out, _ = await process.communicate()
+        return process.returncode or 0, json.loads(out)
+
     async def tool(self, *arguments: str) -> list[dict[str, Any]]:
         """`python -m libs.common.bus.deadletters …`, as the operator; its lines."""
         env = {"PATH": os.environ["PATH"], **self.stack.env}
