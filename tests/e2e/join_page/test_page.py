@@ -6,7 +6,6 @@ from tests.support.connect_page import Browser
 from tests.support.gateway_client import GatewayClient
 from tests.support.stack import Stack
 
-
 PASSWORD = "correct horse battery staple"
 
 
