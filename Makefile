@@ -5,9 +5,9 @@ BIN := .venv/bin
 PYTEST := $(BIN)/python -m pytest -q
 
 .DEFAULT_GOAL := help
-.PHONY: help setup bootstrap tools run up down status demo test unit integration contract e2e fault year faults bench \
+.PHONY: help setup bootstrap tools run up down status demo test unit integration contract e2e fault year faults bench day capacity runbooks \
         lint types imports deps topology asyncapi openapi fuzz rules dashboards monitor-verify \
-        manifests k8s compose compose-down docker-verify
+        manifests k8s compose compose-down docker-verify upgrade restore-drill compat
 .NOTPARALLEL:
 
 help: ## list the targets
@@ -61,8 +61,27 @@ year: setup bootstrap ## a simulated year of subscriptions for 200 organizations
 faults: setup bootstrap ## the long form: 200 faults, 100,000 calls; writes docs/reliability.md
 	@$(BIN)/python -m tests.support.faults
 
+upgrade: setup bootstrap ## a rolling upgrade under load, from a past commit to this tree (FROM=<commit>)
+	@UPGRADE_FROM=$${FROM:?which commit? make upgrade FROM=<commit>} $(PYTEST) -rs tests/fault/test_rolling_upgrade.py -k past
+
+restore-drill: setup bootstrap ## backup, loss and restore of the ledger to a moment, on real servers; then verify
+	@$(PYTEST) -s tests/fault/test_restore_drill.py
+
+compat: setup bootstrap ## the suites on other Pythons, PostgreSQLs and Valkey, as far as they are here (ARGS="--leg newest")
+	@$(BIN)/python -m tests.support.compat $(ARGS)
+
 bench: setup bootstrap ## Fangate beside a plain proxy and the bare upstream, and the ledger (ARGS="--soak 60")
 	@$(BIN)/python -m tests.load $(ARGS)
+
+day: setup bootstrap ## a day of 1,000 organizations, accelerated: queues, latencies, costs as a plot (DAY_ORGANIZATIONS, DAY_SECONDS, DAY_SEED)
+	@$(BIN)/python -m tests.load.day
+
+capacity: setup ## write the tables of docs/capacity.md anew, from the figures in deploy/capacity.py
+	@$(BIN)/python -m deploy.capacity
+
+runbooks: setup bootstrap ## follow the runbook's entries on a system of their own, under a real Prometheus (ARGS="--write")
+	@$(BIN)/python -m deploy.tools prometheus
+	@$(BIN)/python -m tests.support.runbooks $(ARGS)
 
 lint: setup ## style and format
 	@$(BIN)/ruff check .

@@ -35,6 +35,7 @@ PACKAGES: Final[Mapping[str, tuple[str, ...]]] = {
         "docker.io", "containerd", "runc", "tini", "iptables", "libip4tc2", "libip6tc2", "libxtables12", "libnftnl11", "libmnl0",
         "libnetfilter-conntrack3", "libnfnetlink0",
     ),
+    "debootstrap": ("debootstrap",),
 }  # fmt: skip
 _PROGRAMS: Final = {
     "prometheus": ("prometheus", "promtool"),
@@ -42,6 +43,7 @@ _PROGRAMS: Final = {
     "compose": ("docker-compose",),
     "kubectl": ("kubectl",),
     "python": ("hadolint", "kubernetes-validate"),
+    "debootstrap": ("debootstrap",),
     "docker": (
         "dockerd",
         "docker",

@@ -78,7 +78,9 @@ async def redis_server(tmp_path: Path) -> AsyncIterator[Callable[[], Awaitable[O
 @pytest.fixture(scope="session")
 def stack() -> Iterator[Stack]:
     """The whole system, started once per run in a folder of its own."""
-    with running_stack(RUN / f"stack-{os.getpid()}") as started:
+    (receiver,) = ports.pick(1)  # where a test may receive webhooks, one at a time
+    local = f"127.0.0.1:{receiver}"
+    with running_stack(RUN / f"stack-{os.getpid()}", FANGATE_WEBHOOK_LOCAL_RECEIVERS=local) as started:
         yield started
 
 

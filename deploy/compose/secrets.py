@@ -5,6 +5,7 @@ as another user.
 """
 
 import json
+import os
 from pathlib import Path
 from typing import Any, Final
 
@@ -14,7 +15,7 @@ from libs.common.bus.topology import USERS, definitions
 
 OWNER: Final = "fangate"
 _ADMIN: Final = "admin"  # of the broker
-_RINGS: Final = ("key_peppers", "vault_keys", "form_keys")
+_RINGS: Final = ("key_peppers", "vault_keys", "form_keys", "webhook_keys")
 _VHOST: Final = "/"
 
 
@@ -40,6 +41,9 @@ def contents(profile: Profile) -> dict[str, str]:
         "redis_url": "redis://redis:6379/0",
         "grafana_password": profile.secret("grafana_password", bytes_count=16),
         **{ring: f"compose:{profile.secret(ring)}" for ring in _RINGS},
+        "fanvue_client_secret": os.environ.get(
+            "FANGATE_FANVUE_CLIENT_SECRET", ""
+        ),  # of the operator's own app, if there is one
     }
     for service in SERVICES:
         if "POSTGRES_DSN" in service.secrets:

@@ -2,6 +2,7 @@
 packages (`standins/`).
 """
 
+import os
 import shutil
 import subprocess
 import time
@@ -12,6 +13,7 @@ from typing import Final
 
 from deploy.docker.daemon import FOLDER, Daemon
 from deploy.documents import ROOT
+from deploy.tools import ToolMissingError, fetch, find
 
 APP: Final = "fangate:dev"
 BASE: Final = "debian:bookworm-slim"
@@ -73,14 +75,18 @@ def _pull(daemon: Daemon, image: str) -> bool:
 
 def _make_base(daemon: Daemon) -> None:
     """A minimal Debian, with the machine's certificates and pip settings: builds inside it reach what the machine reaches."""
-    if shutil.which("debootstrap") is None:
-        raise NoImagesError(
-            "no registry answers, and there is no debootstrap to build stand-ins: apt-get install debootstrap"
-        )
-    root = FOLDER / "rootfs"
+    try:
+        fetch("debootstrap")
+    except ToolMissingError as exc:
+        raise NoImagesError(f"no registry answers, and stand-ins cannot be built: {exc}") from None
+    program, root = find("debootstrap", "debootstrap"), FOLDER / "rootfs"
+    assert program is not None
+    # Unpacked instead of installed, it finds the rest of itself by this variable.
+    scripts = program.parents[1] / "share" / "debootstrap"
     done = subprocess.run(
-        ["debootstrap", "--variant=minbase", "--include=ca-certificates", _SUITE, str(root)],
-        capture_output=True, text=True, check=False, timeout=_BUILD_SECONDS_MAX,
+        [program, "--variant=minbase", "--include=ca-certificates", _SUITE, str(root)],
+        env={**os.environ, "DEBOOTSTRAP_DIR": str(scripts)}, capture_output=True, text=True, check=False,
+        timeout=_BUILD_SECONDS_MAX,
     )  # fmt: skip
     if done.returncode != 0:
         raise ImageError(f"debootstrap failed: {done.stdout[-500:]}")

@@ -296,10 +296,25 @@ def namespaces_enforce(rendered: Rendered) -> Iterator[str]:
             yield f"Namespace {document['metadata']['name']}: does not enforce pod security"
 
 
+def callers_come_by_tls(rendered: Rendered) -> Iterator[str]:
+    """Every host of an Ingress has a certificate, plain HTTP is sent away, and the edge refuses what came by it all the same."""
+    for ingress in rendered.of("Ingress"):
+        name = ingress["metadata"]["name"]
+        certified = {
+            host for each in ingress["spec"].get("tls", []) for host in each["hosts"] if each.get("secretName")
+        }
+        for host in {rule.get("host", "") for rule in ingress["spec"]["rules"]} - certified:
+            yield f"Ingress {name}: {host or 'any host'} has no certificate"
+        if ingress["metadata"].get("annotations", {}).get("nginx.ingress.kubernetes.io/force-ssl-redirect") != "true":
+            yield f"Ingress {name}: plain HTTP is let in"
+        if rendered.config.get("FANGATE_REQUIRE_HTTPS") != "true":
+            yield f"Ingress {name}: the edge is not told to refuse plain HTTP"
+
+
 POLICIES: Final[tuple[Callable[[Rendered], Iterator[str]], ...]] = (
     everything_is_deployed, pods_are_restricted, resources_are_named, probes_ask_the_admin_port, ports_are_those_of_the_code,
     settings_are_known, secrets_are_files, drains_end_before_the_kill, scalers_fit, rules_name_metrics_that_there_are,
-    networks_are_closed, releases_are_pinned, namespaces_enforce,
+    networks_are_closed, releases_are_pinned, namespaces_enforce, callers_come_by_tls,
 )  # fmt: skip
 
 

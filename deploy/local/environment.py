@@ -16,6 +16,8 @@ _INHERITED: Final = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "SSL_CERT
 # The administrator's addresses of given servers; a service gets its own login instead.
 _WITHHELD: Final = frozenset({*VARIABLES, "FANGATE_MANAGEMENT_URL", "FANGATE_SERVERS"})
 
+_PASSED: Final = ("FANGATE_", "OTEL_", "SENTRY_")
+
 _REPLICAS_MAX: Final = 8
 
 
@@ -61,6 +63,8 @@ class Environment:
     key_peppers: str
     vault_keys: str
     form_keys: str
+    webhook_keys: str
+    fanvue_client: tuple[str, str]  # id and secret of the app that is registered at the sandbox
     port: int
     sandbox_port: int
     admin_ports: Mapping[str, int]
@@ -78,6 +82,19 @@ class Environment:
         """The platform behind provider `session`: a person's own, else the sandbox, so that links can be tried out."""
         return os.environ.get("FANGATE_SESSION_PLATFORM_URL", self.sandbox_url)
 
+    def fanvue_app(self) -> dict[str, str]:
+        """What provider `fanvue` and the sandbox say of each other; nothing where a person set up an app of their own."""
+        if "FANGATE_FANVUE_CLIENT_ID" in os.environ:
+            return {}
+        client_id, client_secret = self.fanvue_client
+        return {
+            "FANGATE_FANVUE_CLIENT_ID": client_id,
+            "FANGATE_FANVUE_CLIENT_SECRET": client_secret,
+            "FANGATE_FANVUE_REDIRECT_URL": f"{self.base_url}/connect/fanvue/callback",
+            "FANGATE_FANVUE_AUTH_URL": self.sandbox_url,
+            "FANGATE_FANVUE_API_URL": self.sandbox_url,
+        }
+
     def admin_url(self, instance: str) -> str:
         return f"http://127.0.0.1:{self.admin_ports[instance]}"
 
@@ -90,7 +107,7 @@ class Environment:
         """The whole environment of one process."""
         inherited = {name: os.environ[name] for name in _INHERITED if name in os.environ}
         # What a person set for one run (FANGATE_LOG_LEVEL=debug make run) passes through, under what we set ourselves.
-        passed = {k: v for k, v in os.environ.items() if k.startswith("FANGATE_") and k not in _WITHHELD}
+        passed = {k: v for k, v in os.environ.items() if k.startswith(_PASSED) and k not in _WITHHELD}
         return {**inherited, "PYTHONUNBUFFERED": "1", **passed, **self._settings(instance)}
 
     async def run(self, service: str, *arguments: str, stdin: str = "") -> dict[str, Any]:
@@ -108,13 +125,18 @@ class Environment:
             settings |= {"FANGATE_REDIS_URL": self.redis_url, "FANGATE_REDIS_PREFIX": self.redis_prefix}
         if service in {"edge", "auth"}:
             settings["FANGATE_KEY_PEPPERS"] = self.key_peppers
+        if service == "auth":
+            settings["FANGATE_WEBHOOK_KEYS"] = self.webhook_keys
         if service == "sessions":
             settings |= {
                 "FANGATE_VAULT_KEYS": self.vault_keys,
                 "FANGATE_FORM_KEYS": self.form_keys,
                 "FANGATE_SANDBOX_URL": self.sandbox_url,
                 "FANGATE_SESSION_PLATFORM_URL": self.session_platform_url,
+                **self.fanvue_app(),
             }
+        if service == "sandbox":
+            settings |= self.fanvue_app()
         if service in {"edge", "sandbox"}:
             port = self.port if service == "edge" else self.sandbox_port
             settings |= {f"FANGATE_PORT_{service.upper()}": str(port), "FANGATE_HOST": "127.0.0.1"}
@@ -141,8 +163,10 @@ class Environment:
             "FANGATE_KEY_PEPPERS": self.key_peppers,
             "FANGATE_VAULT_KEYS": self.vault_keys,
             "FANGATE_FORM_KEYS": self.form_keys,
+            "FANGATE_WEBHOOK_KEYS": self.webhook_keys,
             "FANGATE_SANDBOX_URL": self.sandbox_url,
             "FANGATE_SESSION_PLATFORM_URL": self.session_platform_url,
+            **self.fanvue_app(),
             "FANGATE_PORT_EDGE": str(self.port),
             "FANGATE_PORT_SANDBOX": str(self.sandbox_port),
             **{f"FANGATE_ADMIN_PORT_{name.upper()}": str(self.admin_ports[name]) for name in SERVICES},

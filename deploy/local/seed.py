@@ -80,7 +80,10 @@ class Seed:
     async def _make_organization(self) -> None:
         listed = await self._run("auth", "org", "list")
         if self._made["org_id"] not in {each["org_id"] for each in listed["organizations"]}:
-            await self._run("auth", "org", "create", "--name", "Demo Agency", "--org-id", self._made["org_id"])
+            features = ("--enable", "platform")
+            await self._run(
+                "auth", "org", "create", "--name", "Demo Agency", "--org-id", self._made["org_id"], *features
+            )
         self._remember(organization="made")
 
     async def _credits(self) -> None:

@@ -15,6 +15,11 @@ BROKER_JOB: Final = "rabbitmq"  # `/metrics/detailed`, families queue_coarse_met
 
 _LENGTH_WARNED: Final = 5_000  # messages: minutes of work, far below what a queue bears
 _LENGTH_PAGED: Final = JOB_LENGTH_MAX * 4 // 5
+# Refusals that a working client hardly ever meets: it tries keys, rights or versions out.
+_PROBING: Final = "INVALID_API_KEY|PERMISSION_DENIED|SCOPE_MISSING|UNSUPPORTED_VERSION|VERSION_REQUIRED"
+_REFUSALS_PER_SECOND: Final = 5
+_TIMES_USUAL: Final = 5
+_CREDITS_PER_SECOND: Final = 1  # below, five times as much is still nothing
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -160,6 +165,10 @@ BUS: Final = (
         summary="{{ $labels.queue }} holds {{ $value }} messages and will refuse more",
     ),
     Alert(
+        name="FangateWebhooksLate", severity="ticket", hold="5m", expr="max(fangate_webhook_oldest_seconds) > 120",
+        summary="A webhook that is due has not been sent for {{ $value }} s",
+    ),
+    Alert(
         name="FangateQueueGrows", severity="ticket", hold="10m",
         expr=f'sum by (queue) (rabbitmq_detailed_queue_messages_ready{{queue=~"{_USED}"}}) > {_LENGTH_WARNED}',
         summary="{{ $labels.queue }} holds {{ $value }} messages for ten minutes",
@@ -218,7 +227,36 @@ TAKEDOWNS: Final = (
     ),
 )
 
+CALLERS: Final = (
+    Alert(
+        name="FangateKeysGuessed", severity="ticket", hold="0m",
+        expr="sum(increase(fangate_auth_blocks_total[30m])) > 10",
+        summary="{{ $value }} times an address was blocked for keys that nobody has",
+    ),
+    Alert(
+        name="FangateKeyMisused", severity="ticket", hold="0m",
+        expr=_any_of(
+            "sum(increase(fangate_key_sharing_suspected_total[1h])) > 0", "sum(increase(fangate_waits_ignored_total[1h])) > 0",
+        ),
+        summary="A key is in many hands, or goes on calling while it is told to wait",
+    ),
+    Alert(
+        name="FangateRefusalsMany", severity="ticket", hold="10m",
+        expr=f'sum by (code) (rate(fangate_refusals_total{{code=~"{_PROBING}"}}[10m])) > {_REFUSALS_PER_SECOND}',
+        summary="{{ $value }} requests a second are refused with {{ $labels.code }}",
+    ),
+    Alert(
+        name="FangateUsageUnusual", severity="ticket", hold="30m",
+        expr=(
+            'sum(rate(fangate_credits_total{type="debit"}[1h]))\n'
+            f'> {_TIMES_USUAL} * sum(rate(fangate_credits_total{{type="debit"}}[1d]))\n'
+            f'and sum(rate(fangate_credits_total{{type="debit"}}[1h])) > {_CREDITS_PER_SECOND}'
+        ),
+        summary="Credits go five times as fast as in the day before: {{ $value }} a second",
+    ),
+)  # fmt: skip
+
 GROUPS: Final = {
-    "processes": PROCESSES, "money": MONEY, "bus": BUS, "backing-services": BACKING, "platforms": PLATFORMS, "takedowns": TAKEDOWNS,
+    "processes": PROCESSES, "money": MONEY, "bus": BUS, "backing-services": BACKING, "platforms": PLATFORMS, "takedowns": TAKEDOWNS, "callers": CALLERS,
 }  # fmt: skip
 ALERTS: Final = tuple(alert for alerts in GROUPS.values() for alert in alerts)

@@ -63,6 +63,8 @@ EDGE: Final = Board(
         ("Abuse", [
             Panel(title="Addresses blocked", lines=value("sum(increase(fangate_auth_blocks_total[1h]))", "in an hour")),
             Panel(title="Keys that seem shared", lines=value("sum(increase(fangate_key_sharing_suspected_total[1h]))", "in an hour")),
+            Panel(title="Refusals by code", unit="reqps", lines=(rate("fangate_refusals_total", "code"),)),
+            Panel(title="Keys that do not wait", lines=value("sum(increase(fangate_waits_ignored_total[1h]))", "in an hour")),
             Panel(title="Questions to Redis without an answer", lines=value("sum(rate(fangate_ratelimit_backend_errors_total[$__rate_interval]))", "per second")),
         ]),
     ),
@@ -131,6 +133,10 @@ BUS: Final = Board(
             )),
             Panel(title="Publish to confirm", unit="s", lines=quantiles("fangate_bus_publish_seconds")),
             Panel(title="Outbox, oldest", unit="s", alarm_above=30, lines=value("max by (service) (fangate_outbox_oldest_seconds)", "{{service}}")),
+        ]),
+        ("Webhooks", [
+            Panel(title="Attempts by outcome", unit="reqps", lines=(rate("fangate_webhook_deliveries_total", "outcome"),)),
+            Panel(title="Due and not sent, oldest", unit="s", alarm_above=120, lines=value("max(fangate_webhook_oldest_seconds)", "webhooks")),
         ]),
         ("Models and timers", [
             Panel(title="Models", lines=value("max by (state) (fangate_models)", "{{state}}")),

@@ -38,6 +38,24 @@ def uuid7() -> uuid.UUID:
     return uuid.UUID(int=ms << 80 | 7 << 76 | counter << 64 | 2 << 62 | tail)
 
 
+def uuid7_run(count: int) -> list[bytes]:
+    """The 16 bytes of each of `count` fresh UUIDv7, rising like those of `uuid7`: for rows by the thousand, where making the
+    objects one by one would cost more than storing them.
+    """
+    global _last  # noqa: PLW0603
+    random, run = os.urandom(8 * count), []
+    with _lock:
+        ms, counter = max((time.time_ns() // 1_000_000, 0), _last)
+        for at in range(0, 8 * count, 8):
+            counter += 1
+            if counter >> _COUNTER_BITS:
+                ms, counter = ms + 1, 0
+            head = (ms << 16 | 7 << 12 | counter).to_bytes(8, "big")
+            run.append(head + (2 << 6 | random[at] & 0x3F).to_bytes(1, "big") + random[at + 1 : at + 8])
+        _last = (ms, counter)
+    return run
+
+
 def random_bytes(count: int) -> bytes:
     """Fresh randomness of the operating system, at most `_POOL_BYTES`."""
     with _lock:

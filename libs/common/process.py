@@ -17,6 +17,7 @@ from typing import Any, Final, NoReturn, Protocol, TypeVar
 
 from libs.common.http.health import AdminPort, Health
 from libs.common.settings import CommonSettings, SettingsError, load
+from libs.common.telemetry.extras import Extras
 from libs.common.telemetry.log import configure_logging, logger
 from libs.common.telemetry.metrics import BUILD_INFO, UNHANDLED_ERRORS, watch_event_loop
 
@@ -44,6 +45,8 @@ class Process:
         self.service = service
         self.settings = settings
         self._health = Health()
+        # From the start: a series that is born with its first error has not risen, and its alert would miss it.
+        self._unhandled_errors = UNHANDLED_ERRORS.labels(service)
         self._resources: list[Closable] = []
         self._steps: list[tuple[str, Callable[[], Awaitable[None]]]] = []
         self._background: set[asyncio.Task[Any]] = set()
@@ -157,7 +160,7 @@ class Process:
             if error is not None:
                 _log.warning("background task failed during the drain", task=task.get_name(), exc_info=error)
             return
-        UNHANDLED_ERRORS.labels(self.service).inc()
+        self._unhandled_errors.inc()
         _log.error("background task ended by itself", task=task.get_name(), exc_info=error)
         self._exit_status = 1
         self._end.set()
@@ -173,7 +176,7 @@ class Process:
         self._end.set()
 
     def _unhandled(self, _loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-        UNHANDLED_ERRORS.labels(self.service).inc()
+        self._unhandled_errors.inc()
         _log.error("unhandled error", reason=context.get("message"), exc_info=context.get("exception"))
 
 
@@ -185,8 +188,12 @@ def run(service: str, build: Callable[[Process], Awaitable[None]]) -> NoReturn:
             raise SettingsError(f"FANGATE_LOG_LEVEL: no such level (service {service})")
     except SettingsError as exc:
         _refuse(exc)
-    configure_logging(service, level=settings.log_level)
-    BUILD_INFO.labels(service, _version()).set(1)
+    version = _version()
+    extras = Extras.of(os.environ, service=service, version=version, environment=settings.env)
+    configure_logging(service, level=settings.log_level, also=extras.processors)
+    for missing in extras.missing:
+        _log.warning("asked for, but the extra is not installed", extra=missing)
+    BUILD_INFO.labels(service, version).set(1)
 
     async def live() -> int:
         return await Process(service, settings).live(build)
@@ -199,6 +206,7 @@ def run(service: str, build: Callable[[Process], Awaitable[None]]) -> NoReturn:
     except Exception as exc:
         _log.error("the process could not start", exc_info=exc)
         status = 1
+    extras.close()
     sys.exit(status)
 
 

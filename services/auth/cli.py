@@ -10,7 +10,7 @@ import sys
 import uuid
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final, TypeAlias
 
 import msgspec
@@ -33,9 +33,11 @@ from services.auth.domain.scope import SCOPES
 from services.auth.settings import AuthSettings
 from services.auth.store.calls import PostgresCallRecords
 from services.auth.store.postgres import PostgresAccounts, PostgresKeyHolders
+from services.auth.store.webhooks import PostgresAnnouncements, SealedSecrets
 from services.auth.usecases import UseCases
 from services.auth.usecases.issue_key import KeyOrder
 from services.auth.usecases.issue_personal_key import PersonalKeyOrder
+from services.auth.usecases.make_announcement import SUBJECTS, MakeAnnouncement
 
 ANNOUNCE_SECONDS: Final = 5.0  # an operator waits this long for the bus, then reads that it is away
 EXIT_REFUSED: Final = 2
@@ -52,7 +54,9 @@ class Desk:
     accounts: PostgresAccounts
     holders: PostgresKeyHolders
     records: PostgresCallRecords
+    announcements: PostgresAnnouncements
     clock: Clock
+    rewrap_secrets: Callable[[], Awaitable[int]]  # of webhooks, under the active key
 
 
 Command: TypeAlias = Callable[[Desk, argparse.Namespace], Awaitable[Answer]]
@@ -76,7 +80,11 @@ async def _run(settings: AuthSettings, arguments: argparse.Namespace) -> int:
         outbox, clock = Outbox(), SystemClock()
         accounts, holders, records = PostgresAccounts(db, outbox), PostgresKeyHolders(db), PostgresCallRecords(db)
         do = use_cases(accounts, holders, records, peppers, clock)
-        desk = Desk(do=do, accounts=accounts, holders=holders, records=records, clock=clock)
+        sealed = SealedSecrets(settings.webhook_vault())
+        desk = Desk(
+            do=do, accounts=accounts, holders=holders, records=records, clock=clock,
+            announcements=PostgresAnnouncements(db, outbox), rewrap_secrets=lambda: sealed.rewrap(db),
+        )  # fmt: skip
         command: Command = arguments.command
         answer = await command(desk, arguments)
         print(msgspec.json.encode(answer).decode(), flush=True)
@@ -110,6 +118,8 @@ async def _org_create(desk: Desk, arguments: argparse.Namespace) -> Answer:
         is_sandbox=arguments.sandbox,
         owner_email=arguments.owner_email,
     )
+    if features := _names(arguments.enable):
+        await desk.do.set_features(organization.org_id, enable=features)
     return {"org_id": organization.org_id}
 
 
@@ -238,6 +248,29 @@ async def _pepper_list(desk: Desk, _arguments: argparse.Namespace) -> Answer:
     return {"keys_by_pepper": await desk.holders.count_by_pepper(desk.clock.now())}
 
 
+async def _announcement_make(desk: Desk, arguments: argparse.Namespace) -> Answer:
+    announcement_id = await MakeAnnouncement(desk.announcements, desk.clock)(
+        subject=arguments.subject,
+        title=arguments.title,
+        text=arguments.text,
+        effective_at=arguments.effective,
+        url=arguments.url,
+    )
+    return {"announcement_id": announcement_id}
+
+
+async def _announcement_list(desk: Desk, arguments: argparse.Namespace) -> Answer:
+    return {"announcements": await desk.announcements.page(limit=arguments.limit, before=None)}
+
+
+async def _webhook_rewrap(desk: Desk, _arguments: argparse.Namespace) -> Answer:
+    return {"rewrapped": await desk.rewrap_secrets()}
+
+
+def _day(text: str) -> datetime:
+    return datetime.strptime(text, "%Y-%m-%d").replace(tzinfo=UTC)
+
+
 def _permissions(arguments: argparse.Namespace) -> frozenset[str]:
     if arguments.permissions is not None:
         return _names(arguments.permissions)
@@ -296,6 +329,7 @@ def _parser() -> argparse.ArgumentParser:
     create.add_argument("--org-id", type=uuid.UUID, help="its id, instead of a fresh one")
     create.add_argument("--owner-email", help="the owner's address, instead of a placeholder")
     create.add_argument("--sandbox", action="store_true", help="a test organization: sandbox keys and models only")
+    create.add_argument("--enable", default="", metavar="A,B", help="features, as `org feature` switches them")
     _verb(org, "list", _org_list, "all organizations")
     _verb(org, "show", _org_show, "one organization").add_argument("org", type=uuid.UUID)
     for verb, state, purpose in (
@@ -341,6 +375,7 @@ def _parser() -> argparse.ArgumentParser:
     _verb(key, "revoke", _key_revoke, "the end of a key, at once").add_argument("key_id", type=uuid.UUID)
 
     _of_users(things)
+    _of_everybody(things)
     _verb(_verbs(things, "pepper", "the ring"), "list", _pepper_list, "how many live keys are stored under each pepper")
     return parser
 
@@ -365,6 +400,23 @@ def _of_users(things: Any) -> None:
     )
     versions.add_argument("--version", metavar="YYYY-MM-DD")
     versions.add_argument("--days", type=int, default=30, metavar="N")
+
+
+def _of_everybody(things: Any) -> None:
+    """The commands about announcements, and about secrets of webhooks."""
+    announcement = _verbs(things, "announcement", "significant changes of the terms or the API, told to everybody")
+    make = _verb(
+        announcement, "make", _announcement_make, "tell every organization: by webhook, and where it can be read"
+    )
+    make.add_argument("--subject", required=True, choices=SUBJECTS)
+    make.add_argument("--title", required=True)
+    make.add_argument("--text", required=True)
+    make.add_argument("--effective", type=_day, metavar="YYYY-MM-DD", help="from when on it holds")
+    make.add_argument("--url", default="", help="where more is said")
+    listed = _verb(announcement, "list", _announcement_list, "what was said, newest first")
+    listed.add_argument("--limit", type=int, default=20, metavar="N")
+    webhook = _verbs(things, "webhook", "secrets of webhooks")
+    _verb(webhook, "rewrap", _webhook_rewrap, "bring all under the first key of FANGATE_WEBHOOK_KEYS")
 
 
 def _verbs(things: Any, name: str, purpose: str) -> Any:

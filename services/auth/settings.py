@@ -1,14 +1,22 @@
 """The settings of auth, read from `FANGATE_*` (docs/operations.md)."""
 
+import ipaddress
+from typing import Final
+
 from libs.common.peppers import PepperRing
 from libs.common.settings import Secret, SettingsError
+from libs.common.vault import Vault
 from libs.common.worker import WorkerSettings
+
+PRODUCTION: Final = "production"
 
 
 class AuthSettings(WorkerSettings, frozen=True, kw_only=True):
     """What auth reads beside what every worker does."""
 
     key_peppers: Secret  # name:hex64,… - the same ring as the edge's, active first
+    webhook_keys: Secret  # name:hex64,… - the key ring that secrets of webhooks are sealed under, active first
+    webhook_local_receivers: str = ""  # 127.0.0.1:9000,… - of this machine; outside production only
 
     def pepper_ring(self) -> PepperRing:
         """The ring of FANGATE_KEY_PEPPERS. Raises SettingsError, which shows no pepper."""
@@ -16,3 +24,30 @@ class AuthSettings(WorkerSettings, frozen=True, kw_only=True):
             return PepperRing.parse(self.key_peppers.reveal())
         except ValueError as exc:
             raise SettingsError(f"FANGATE_KEY_PEPPERS: {exc}") from None
+
+    def webhook_vault(self) -> Vault:
+        """The vault of FANGATE_WEBHOOK_KEYS. Raises SettingsError, which shows no key."""
+        try:
+            return Vault.parse(self.webhook_keys.reveal())
+        except ValueError as exc:
+            raise SettingsError(f"FANGATE_WEBHOOK_KEYS: {exc}") from None
+
+    @property
+    def is_strict(self) -> bool:
+        """Whether webhooks go to the public internet only, and only by https."""
+        return self.env == PRODUCTION
+
+    def local_receivers(self) -> list[tuple[str, int]]:
+        """Where webhooks may go on this machine. Raises SettingsError in production, and for what is no address and port."""
+        if not self.webhook_local_receivers:
+            return []
+        if self.is_strict:
+            raise SettingsError("FANGATE_WEBHOOK_LOCAL_RECEIVERS: not in production")
+        found = []
+        for entry in self.webhook_local_receivers.split(","):
+            address, _, port = entry.strip().rpartition(":")
+            try:
+                found.append((str(ipaddress.ip_address(address.strip("[]"))), int(port)))
+            except ValueError:
+                raise SettingsError("FANGATE_WEBHOOK_LOCAL_RECEIVERS: expected address:port,…") from None
+        return found

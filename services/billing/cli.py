@@ -6,6 +6,7 @@ when the command cannot be done. What a command says to other services is on the
 
 import argparse
 import asyncio
+import re
 import sys
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
@@ -73,7 +74,11 @@ class Commands:
 
     async def plan_set(self, options: argparse.Namespace) -> Answer:
         plan = await self._books.set_plan(
-            options.plan, monthly_credits=options.credits, per_minute=options.per_minute, per_day=options.per_day
+            options.plan,
+            monthly_credits=options.credits,
+            per_minute=options.per_minute,
+            per_day=options.per_day,
+            is_open=options.open,
         )
         return msgspec.to_builtins(plan), 0
 
@@ -125,7 +130,14 @@ class Commands:
 
     async def verify(self, options: argparse.Namespace) -> Answer:
         audit = await self._books.verify(options.org)
-        return _shown(audit), 0 if audit.is_ok else 1
+        shown = _shown(audit)
+        if options.head is not None:
+            seal_no, chain = options.head
+            found = await self._books.chain_at(seal_no)
+            shown["head_kept_elsewhere"] = {"seal_no": seal_no, "matches": found == chain}
+            if found != chain:
+                shown["result"] = "FAIL"
+        return shown, 0 if shown["result"] == "OK" else 1
 
     async def lease_list(self, options: argparse.Namespace) -> Answer:
         return {"leases": msgspec.to_builtins(await self._books.live_leases(options.org))}, 0
@@ -160,6 +172,7 @@ def _shown(audit: Audit) -> dict[str, Any]:
     total |= {
         "stored_equals_derived": all(one["stored_equals_derived"] for one in organizations),
         "seals": audit.seals,
+        "seal_head": msgspec.to_builtins(audit.head),
         "seals_match": audit.seal_mismatches == 0,
         "seal_mismatches": audit.seal_mismatches,
         "rule_violations": audit.rule_violations,
@@ -206,6 +219,7 @@ def _parser() -> argparse.ArgumentParser:
     plan.add_argument("--credits", type=_positive, required=True, help="a month")
     plan.add_argument("--per-minute", type=_positive, required=True, help="calls")
     plan.add_argument("--per-day", type=_positive, required=True, help="calls in a UTC day")
+    plan.add_argument("--open", action="store_true", help="customers may change up to it by themselves, at once")
     life = group("subscription", "subscriptions")
     start = add("start", "subscription_start", "subscribe now", group=life)
     change = add(
@@ -233,6 +247,9 @@ def _parser() -> argparse.ArgumentParser:
     for command in (start, change, *lives, grant, statement, balance):
         command.add_argument("--org", type=UUID, required=True)
     verify = add("verify", "verify", "recompute every balance and every seal; exit status 1 if anything is wrong")
+    verify.add_argument(
+        "--head", type=_head, metavar="SEAL_NO:CHAIN", help="a seal noted earlier, as in the log line `sealed`: it must still be in the chain"
+    )  # fmt: skip
     leases = add("list", "lease_list", "leases that are not final", group=group("lease", "leases"))
     for command in (verify, leases):
         command.add_argument("--org", type=UUID, help="default: all organizations")
@@ -249,6 +266,13 @@ def _positive(text: str) -> int:
 def _time(text: str) -> datetime:
     at = datetime.fromisoformat(text)
     return at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
+
+
+def _head(text: str) -> tuple[int, str]:
+    seal_no, _, chain = text.partition(":")
+    if not seal_no.isascii() or not seal_no.isdigit() or not re.fullmatch("[0-9a-f]{64}", chain):
+        raise argparse.ArgumentTypeError("a number, a colon and 64 hexadecimal digits")
+    return int(seal_no), chain
 
 
 def _memo(text: str) -> str:

@@ -13,18 +13,23 @@ from libs.common.peppers import PepperRing
 from libs.common.process import Process
 from libs.common.redis.client import Redis, RedisAway
 from libs.common.settings import SettingsError, load
+from libs.common.telemetry import spans
+from libs.common.telemetry.trace import accept_traceparent
 from services.edge.domain.catalogue import route_limits
 from services.edge.domain.versions import Versions
 from services.edge.entry.broadcasts import BINDINGS, Broadcasts
 from services.edge.entry.connect_page import ConnectPage
+from services.edge.entry.consent_callback import ConsentCallback
 from services.edge.entry.docs import DocsPages
 from services.edge.entry.front import Front
 from services.edge.entry.http import Edge
 from services.edge.entry.join_page import JoinPage
 from services.edge.entry.link_pages import LinkPages
 from services.edge.entry.proxies import TrustedProxies
+from services.edge.entry.security_txt import SecurityTxt
 from services.edge.entry.surfaces import SURFACES
 from services.edge.entry.timers import timers
+from services.edge.entry.traced import TracedFront, trace_of_span
 from services.edge.entry.versions import RequestedVersions
 from services.edge.gateways.auth import AuthDirectory
 from services.edge.gateways.billing import BillingLeases
@@ -43,6 +48,7 @@ from services.edge.store.refills import Refills
 from services.edge.store.sealed_answers import SealedAnswers
 from services.edge.store.sharing import SharedKeys
 from services.edge.usecases.admit import Admit
+from services.edge.usecases.ask_consent import AskConsent
 from services.edge.usecases.authenticate import Authenticate
 from services.edge.usecases.export_call import ExportCall
 from services.edge.usecases.follow_link import FollowLink
@@ -112,6 +118,7 @@ async def build(process: Process) -> None:
 
     services = ServicesOverBus(bus)
     forms = SealedForms(services, clock)
+    recorder = spans.recorder()
     edge = Edge(
         SURFACES,
         authenticate=Authenticate(
@@ -138,6 +145,16 @@ async def build(process: Process) -> None:
         limits=limits,
         require_https=settings.refuses_plain_http,
         base_url=settings.base_url,
+        accept_trace=accept_traceparent if recorder is None else trace_of_span,
+    )
+    ask_consent = AskConsent(services, forms, clock)
+    connect_page = ConnectPage(FollowLink(services, forms, clock), ask_consent)
+    consent_callback = ConsentCallback(
+        ask_consent,
+        link_prefix=connect_page.prefix,
+        failures=CountedFailures(redis, clock, prefix=prefix, scope="connect-"),
+        proxies=proxies,
+        require_https=settings.refuses_plain_http,
     )
     links = [
         LinkPages(
@@ -147,15 +164,19 @@ async def build(process: Process) -> None:
             require_https=settings.refuses_plain_http,
             base_url=settings.base_url,
         )
-        for page in (ConnectPage(FollowLink(services, forms, clock)), JoinPage(JoinOrganization(services, clock)))
+        for page in (connect_page, JoinPage(JoinOrganization(services, clock)))
     ]
     docs = DocsPages(SURFACES, versions)
     with contextlib.suppress(
         RedisAway
     ):  # connected before the first call needs it; the edge starts without it all the same
         await redis.ping()
+    files = (
+        [SecurityTxt(settings.security_contact, clock, base_url=settings.base_url)] if settings.security_contact else []
+    )
+    front = Front(edge, links=[consent_callback, *links], docs=docs, files=files)
     server = await HttpServer.start(
-        Front(edge, links=links, docs=docs),
+        front if recorder is None else TracedFront(front, recorder, route_name=edge.route_name),
         on_bad_http=edge.bad_http,
         host=settings.host,
         port=settings.port,

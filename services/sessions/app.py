@@ -11,13 +11,17 @@ from libs.common.http.client import HttpClient
 from libs.common.process import Process
 from libs.common.sealing import FormKeys
 from libs.common.settings import load
+from libs.common.telemetry import spans
 from libs.common.telemetry.metrics import LATENCY_BUCKETS, Counter, Histogram
 from libs.common.worker import Worker
 from services.sessions.domain.pace import Rate
-from services.sessions.domain.ports import Provider
+from services.sessions.domain.ports import Consents, Provider
 from services.sessions.entry.consumers import consumers
 from services.sessions.entry.timers import timers
+from services.sessions.gateways.providers.absent import Providers
+from services.sessions.gateways.providers.fanvue import FanvueProvider
 from services.sessions.gateways.providers.session import SessionProvider
+from services.sessions.gateways.providers.traced import TracedProvider
 from services.sessions.sandbox.signin import PASSWORD as SANDBOX_PASSWORD
 from services.sessions.settings import SessionsSettings
 from services.sessions.store.model_cache import CachedModels
@@ -36,6 +40,7 @@ from services.sessions.usecases.pace_calls import PaceCalls
 from services.sessions.usecases.proxy_call import ProxyCall
 from services.sessions.usecases.refresh_model import RefreshModel
 from services.sessions.usecases.refresh_session import RefreshSession
+from services.sessions.usecases.use_consent import UseConsent
 from services.sessions.usecases.use_link import UseLink
 
 SERVICE = "sessions"
@@ -63,18 +68,15 @@ class Stores:
 async def build(process: Process) -> None:
     """Wire the service into `process`."""
     settings = load(SessionsSettings, service=SERVICE)
-    vault, platforms, forms = settings.vault(), settings.platforms(), settings.forms()
+    vault, forms = settings.vault(), settings.forms()
     worker = await Worker.open(process, settings, connections_max=CONNECTIONS_MAX)
     http = await process.closing(await HttpClient.open(body_bytes_max=ANSWER_BYTES_MAX))
     clock = SystemClock()
     on = stores(worker.db, worker.outbox, SealedRows(vault), clock)
-    providers = {
-        name: SessionProvider(http, name=name, url=url, dialect=dialect, clock=clock)
-        for name, (url, dialect) in platforms.items()
-    }
+    platforms = platforms_of(settings, http, clock)
     do = use_cases(
-        on, providers, clock, upstream_timeout_ms=int(1000 * settings.upstream_timeout_seconds), forms=forms,
-        paces=settings.paces(),
+        on, platforms, clock, upstream_timeout_ms=int(1000 * settings.upstream_timeout_seconds), forms=forms,
+        paces=settings.paces(), processes=settings.replicas_sessions,
     )  # fmt: skip
 
     for timer in timers(
@@ -88,6 +90,28 @@ async def build(process: Process) -> None:
     ):
         process.start(timer.name, timer.run())
     await worker.serve(consumers(do))
+
+
+@dataclass(frozen=True, slots=True)
+class Platforms:
+    """The platforms that are set up, by provider. `consents` are those that ask their users themselves."""
+
+    providers: Mapping[str, Provider]
+    consents: Mapping[str, Consents]
+
+
+def platforms_of(settings: SessionsSettings, http: HttpClient, clock: Clock) -> Platforms:
+    """As the settings say. Raises SettingsError."""
+    providers = Providers(
+        (name, SessionProvider(http, name=name, url=url, dialect=dialect, clock=clock))
+        for name, (url, dialect) in settings.platforms().items()
+    )
+    consents: dict[str, Consents] = {}
+    if (app := settings.fanvue()) is not None:
+        providers["fanvue"] = consents["fanvue"] = FanvueProvider(http, app, clock=clock)
+    if (recorder := spans.recorder()) is not None:
+        providers = Providers((name, TracedProvider(name, each, recorder)) for name, each in providers.items())
+    return Platforms(providers, consents)
 
 
 def stores(db: Database, outbox: Outbox, sealed: SealedRows, clock: Clock) -> Stores:
@@ -104,14 +128,16 @@ def stores(db: Database, outbox: Outbox, sealed: SealedRows, clock: Clock) -> St
 
 def use_cases(
     on: Stores,
-    providers: Mapping[str, Provider],
+    platforms: Platforms,
     clock: Clock,
     *,
     upstream_timeout_ms: int,
     forms: FormKeys,
     paces: Mapping[str, Rate],
+    processes: int = 1,
 ) -> UseCases:
     """Every use case on these ports."""
+    providers, consents = platforms.providers, platforms.consents
     chance = random.random
 
     def count(outcome: str) -> None:
@@ -125,8 +151,8 @@ def use_cases(
     refresh = RefreshSession(
         store=on.models, models=on.cache, providers=providers, clock=clock, chance=chance, count=count
     )
-    pace = PaceCalls(paces, clock=clock, count=count_paced, observe_wait=PACE_SECONDS.observe)
-    connect = ConnectModel(on.models, on.cache, providers, clock, chance)
+    pace = PaceCalls(paces, clock=clock, count=count_paced, observe_wait=PACE_SECONDS.observe, processes=processes)
+    connect = ConnectModel(on.models, on.cache, providers, consents, clock, chance)
     connect_now = ConnectNow(connect)
     disconnect = DisconnectModel(on.models, on.cache, providers)
     delete = DeleteModel(on.models, on.cache, providers)
@@ -140,5 +166,6 @@ def use_cases(
         proxy_call=ProxyCall(on.cache, on.calls, providers, refresh, clock, upstream_timeout_ms, pace),
         refresh_model=RefreshModel(on.cache, refresh),
         refresh_session=refresh,
+        use_consent=UseConsent(on.models, on.views, consents, connect_now, clock, forms),
         use_link=UseLink(on.models, on.views, connect_now, clock, forms),
     )

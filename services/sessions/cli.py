@@ -24,11 +24,10 @@ from libs.common.http.client import HttpClient
 from libs.common.settings import SettingsError, load
 from libs.common.telemetry.log import configure_logging
 from libs.common.worker import announce
-from services.sessions.app import SERVICE, Stores, stores, use_cases
+from services.sessions.app import SERVICE, Stores, platforms_of, stores, use_cases
 from services.sessions.domain.credentials import Credentials
 from services.sessions.domain.errors import ModelNotConnected, ModelNotFound
 from services.sessions.domain.model import Model, State
-from services.sessions.gateways.providers.session import SessionProvider
 from services.sessions.settings import SessionsSettings
 from services.sessions.store.sealed import SealedRows
 from services.sessions.usecases import UseCases
@@ -74,10 +73,7 @@ async def _run(settings: SessionsSettings, arguments: argparse.Namespace) -> Ans
     db = await Database.connect(dsn, schema=SERVICE, name=f"{SERVICE}-cli", size_max=3)
     http = await HttpClient.open(connections_max=2)
     try:
-        providers = {
-            name: SessionProvider(http, name=name, url=url, dialect=dialect, clock=clock)
-            for name, (url, dialect) in settings.platforms().items()
-        }
+        platforms = platforms_of(settings, http, clock)
 
         async def say() -> None:
             await announce(db, outbox, settings.amqp_url, service=SERVICE)
@@ -85,10 +81,10 @@ async def _run(settings: SessionsSettings, arguments: argparse.Namespace) -> Ans
         on = stores(db, outbox, sealed, clock)
         timeout_ms = int(1000 * settings.upstream_timeout_seconds)
         do = use_cases(
-            on, providers, clock, upstream_timeout_ms=timeout_ms, forms=settings.forms(), paces=settings.paces()
+            on, platforms, clock, upstream_timeout_ms=timeout_ms, forms=settings.forms(), paces=settings.paces()
         )
         command: Command = arguments.command
-        answer = await command(Desk(do, on, frozenset(providers), say), arguments)
+        answer = await command(Desk(do, on, frozenset(platforms.providers), say), arguments)
         await say()
         return answer
     finally:

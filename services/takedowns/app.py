@@ -31,6 +31,7 @@ from services.takedowns.gateways.rdap import Rdap
 from services.takedowns.gateways.rdap_bootstrap import Bootstrap
 from services.takedowns.settings import TakedownsSettings
 from services.takedowns.store.batches import PostgresBatches
+from services.takedowns.store.creator_mails import PostgresCreatorMails
 from services.takedowns.store.creators import PostgresCreators
 from services.takedowns.store.host_rows import put_shipped
 from services.takedowns.store.partitions import keep_checks
@@ -52,11 +53,13 @@ from services.takedowns.usecases.read_mail import ReadMail
 from services.takedowns.usecases.refund_urls import RefundUrls, SendRefunds
 from services.takedowns.usecases.register_creators import RegisterCreators
 from services.takedowns.usecases.resolve_host import ResolveHost
+from services.takedowns.usecases.right_of_way import RightOfWay
 from services.takedowns.usecases.send_notice import SendNotice
 from services.takedowns.usecases.settle_batches import SettleBatches
 from services.takedowns.usecases.start_urls import StartUrls
 from services.takedowns.usecases.store_batch import StoreBatch
 from services.takedowns.usecases.submit_urls import SubmitUrls
+from services.takedowns.usecases.tell_creators import TellCreators
 from services.takedowns.usecases.under_way import UnderWay
 
 SERVICE = "takedowns"
@@ -72,6 +75,7 @@ class Stores:
     """Everything on Postgres."""
 
     batches: PostgresBatches
+    creator_mails: PostgresCreatorMails
     creators: PostgresCreators
     refunds: PostgresRefunds
     submissions: PostgresSubmissions
@@ -87,7 +91,7 @@ async def build(process: Process) -> None:
     on = stores(db, worker.outbox)
     reader = UrlReader(settings.denied_hosts())
     do = use_cases(on, worker.bus, clock, reader=reader, allows_test_domains=settings.env != "production")
-    follow_up = await _follow_up(process, settings, db, on, clock, reader)
+    follow_up = await _follow_up(process, settings, db, on, clock, reader, do.way)
 
     async def keep_months() -> None:
         await keep_checks(db)
@@ -108,6 +112,7 @@ def stores(db: Database, outbox: Outbox) -> Stores:
     """The stores on one pool."""
     return Stores(
         batches=PostgresBatches(db),
+        creator_mails=PostgresCreatorMails(db),
         creators=PostgresCreators(db, outbox),
         refunds=PostgresRefunds(db, outbox),
         submissions=PostgresSubmissions(db, outbox),
@@ -129,6 +134,7 @@ def use_cases(on: Stores, rpc: Rpc, clock: Clock, *, reader: UrlReader, allows_t
         send_refunds=SendRefunds(on.refunds),
         settle_batches=SettleBatches(on.submissions),
         submit_urls=SubmitUrls(on.submissions, BillingCredits(rpc, clock), StoreBatch(on.submissions), reader),
+        way=RightOfWay(),
     )
 
 
@@ -154,7 +160,7 @@ class FollowUp:
     timers: list[Timer]
 
 
-def under_way(on: Stores, outside: Outside, sending: Sending, clock: Clock) -> UnderWay:
+def under_way(on: Stores, outside: Outside, sending: Sending, clock: Clock, way: RightOfWay) -> UnderWay:
     """The use cases of URLs under way on these ports."""
 
     def count_notice(stage: str, channel: str, outcome: str) -> None:
@@ -162,6 +168,13 @@ def under_way(on: Stores, outside: Outside, sending: Sending, clock: Clock) -> U
 
     def count_inbound(kind: str) -> None:
         metrics.INBOUND.labels(kind).inc()
+
+    def planning_failed(error: Exception) -> None:
+        metrics.POISONED.inc()
+        log.error("notices could not be planned", exc_info=error)
+
+    def count_creator_mail(outcome: str) -> None:
+        metrics.CREATOR_MAILS.labels(outcome).inc()
 
     def count_check(verdict: str) -> None:
         metrics.CHECKS.labels(verdict).inc()
@@ -182,19 +195,26 @@ def under_way(on: Stores, outside: Outside, sending: Sending, clock: Clock) -> U
         ),
         manage_takedowns=ManageTakedowns(on.takedowns, progress, on.refunds, clock),
         plan_notices=PlanNotices(
-            progress, on.refunds, sending, outside.folder, clock, metrics.BLOCKED.inc, count_notice
+            progress, on.refunds, sending, outside.folder, clock, metrics.BLOCKED.inc, count_notice, planning_failed
         ),
         read_mail=None
         if outside.mailbox is None
         else ReadMail(progress, outside.mailbox, sending.tokens, clock, count_inbound, metrics.BOUNCES.inc),
         resolve_host=ResolveHost(progress, outside.registries, outside.names, clock),
         send_notice=SendNotice(progress, outside.relay, sending, clock, count_notice, metrics.BLOCKED.inc),
-        start_urls=StartUrls(progress, clock),
+        start_urls=StartUrls(progress, clock, way),
+        tell_creators=TellCreators(on.creator_mails, outside.relay, outside.folder, sending, clock, count_creator_mail),
     )
 
 
 async def _follow_up(
-    process: Process, settings: TakedownsSettings, db: Database, on: Stores, clock: Clock, reader: UrlReader
+    process: Process,
+    settings: TakedownsSettings,
+    db: Database,
+    on: Stores,
+    clock: Clock,
+    reader: UrlReader,
+    way: RightOfWay,
 ) -> FollowUp:
     """Wire what happens to URLs after they were accepted."""
     sending = settings.sending()
@@ -214,7 +234,7 @@ async def _follow_up(
         folder=MailFolder(Path(settings.notice_mail_dir)) if settings.notice_mail_dir else None,
         is_head=settings.verify_mode == "head",
     )
-    do = under_way(on, outside, sending, clock)
+    do = under_way(on, outside, sending, clock, way)
     shipped = shipped_hosts()
 
     async def enqueue_notices() -> int:

@@ -46,8 +46,9 @@ async def made(client: GatewayClient, path: str, *names: str, **body: Any) -> st
     return str(data)
 
 
-async def spares(client: GatewayClient) -> dict[str, list[str]]:
+async def spares(client: GatewayClient, receiver_url: str) -> dict[str, list[str]]:
     """Things that may be changed and ended."""
+    hooks = [await made(client, "/webhooks", "webhook", "webhook_id", url=receiver_url) for _ in range(SPARE)]
     keys = [await made(client, "/keys", "key", "key_id", label=f"spare {n}", role="read_only") for n in range(SPARE)]
     model = {"label": "spare", "provider": "session"}
     models = [await made(client, "/models", "model", "model_id", **model | {"label": f"m {n}"}) for n in range(SPARE)]
@@ -59,7 +60,7 @@ async def spares(client: GatewayClient) -> dict[str, list[str]]:
         await made(client, "/organization/users", "user", "user_id", **user | {"email": f"spare-{n}@example.com"})
         for n in range(SPARE)
     ]
-    return {"key_id": keys, "model_id": models, "role_id": roles, "user_id": users}
+    return {"key_id": keys, "model_id": models, "role_id": roles, "user_id": users, "webhook_id": hooks}
 
 
 def for_themselves(spare: dict[str, list[str]]) -> dict[str, Values]:
@@ -69,6 +70,9 @@ def for_themselves(spare: dict[str, list[str]]) -> dict[str, Values]:
         "models_submit_code": ("model_id", 0), "models_reconnect": ("model_id", 0), "models_disconnect": ("model_id", 1),
         "models_delete": ("model_id", 2), "roles_update": ("role_id", 0), "roles_delete": ("role_id", 1),
         "organization_users_update": ("user_id", 0), "organization_users_remove": ("user_id", 1),
+        "webhooks_read": ("webhook_id", 0), "webhooks_update": ("webhook_id", 0), "webhooks_test": ("webhook_id", 1),
+        "webhooks_rotate_secret": ("webhook_id", 1), "webhooks_list_deliveries": ("webhook_id", 1),
+        "webhooks_delete": ("webhook_id", 2),
     }  # fmt: skip
     return {operation: {f"path.{name}": [spare[name][n]]} for operation, (name, n) in ends.items()}
 
@@ -110,9 +114,12 @@ async def test_R067_every_answer_is_as_the_document_says(stack: Stack, tmp_path:
     # given an organization that no limit stops
     organization = await stack.an_organization(credits=10_000_000, per_minute=10_000_000)
     text = (DOCUMENTS / f"{surface.name}.json").read_text(encoding="utf-8")
+    receiver_url = f"http://{stack.env['FANGATE_WEBHOOK_LOCAL_RECEIVERS']}/"  # nobody is there: that is no matter
     async with GatewayClient(stack.url, organization.key) as client:
         known, own = await creators_and_a_batch(client)
-        always = {"gateway": own | for_themselves(await spares(client)), "platform": own}.get(surface.name, {})
+        always = {"gateway": own | for_themselves(await spares(client, receiver_url)), "platform": own}.get(
+            surface.name, {}
+        )
     document = json.loads(text.replace(EXAMPLE_ID, known["path.creator_id"][0]))
 
     # when everything is asked that the document allows, and everything that it does not
@@ -146,6 +153,7 @@ OUT_OF_REACH = {
     "/filed": "likewise",
     "/recheck": "a URL that nobody has asked about yet is not checked",
     "/personal-key": "only a user's own key has one",
+    "/replay": "what a receiver that is not there was sent is pending for hours",
 }
 
 

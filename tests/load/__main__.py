@@ -14,10 +14,10 @@ from uuid import UUID
 
 from deploy.local.profile import RUN
 from tests.load.ledger import Posting, post, subscribed
-from tests.load.plot import draw
+from tests.load.plot import draw, draw_bars
 from tests.load.sides import PATH, Cell, Side, fangate, interleaved, measure, running, stamp
-from tests.load.table import print_comparison, print_ledger, print_soak, print_submissions
-from tests.load.takedowns import submissions
+from tests.load.table import print_comparison, print_filling, print_ledger, print_soak, print_submissions
+from tests.load.takedowns import filling, submissions
 from tests.support.stack import Organization, Stack, running_stack
 
 FOLDER: Final = RUN / "bench"
@@ -46,6 +46,10 @@ def main() -> int:
     parser.add_argument(
         "--submissions", type=int, default=30, metavar="N", help="of 10,000 URLs; 0 for none (default: 30)"
     )
+    parser.add_argument(
+        "--full-table", type=int, default=0, metavar="ROWS",
+        help="then 1,000 new URLs before and after so many others are stored (5000000: some minutes, 2 GB); default: 0",
+    )  # fmt: skip
     parser.add_argument(
         "--hold", action="store_true", help="after the figures keep loading, for a profiler; Ctrl-C ends it"
     )
@@ -91,6 +95,15 @@ async def _run(options: argparse.Namespace, stack: Stack, sides: list[Side]) -> 
         found = await submissions(stack, await stack.an_organization(credits=large), rounds=options.submissions)
         print_submissions(found)
         report["submissions"] = [asdict(each) for each in found]
+        bars = [(f"{each.urls} {each.name} x {each.at_once}", each.p50_ms) for each in found]
+        draw_bars("p50 of a submission, ms", bars, FOLDER / f"{report['at']}-submissions.png")
+    if options.full_table:
+        filled = await filling(stack, await stack.an_organization(credits=1_000_000), rows=options.full_table)
+        print_filling(filled)
+        report["full_table"] = {**asdict(filled), "ratio": filled.ratio, "cpu_ratio": filled.cpu_ratio}
+        sides_of = (("before, p50 ms", filled.before.p50_ms), ("after, p50 ms", filled.after.p50_ms),
+                    ("before, cpu ms", filled.before.cpu_ms), ("after, cpu ms", filled.after.cpu_ms))  # fmt: skip
+        draw_bars(f"1000 new urls and {filled.rows} others", sides_of, FOLDER / f"{report['at']}-full-table.png")
     if options.soak:
         soak = [await measure(sides[-1], connections=64, seconds=options.soak / SOAK_STEPS) for _ in range(SOAK_STEPS)]
         print_soak(soak)

@@ -4,10 +4,11 @@ Throughput is what the consumer does with a queue that is full; latency is from 
 """
 
 import asyncio
+import contextlib
 import itertools
 import time
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final, TypeVar
@@ -22,6 +23,8 @@ from libs.common.contracts.wire import encode, shard_of
 from libs.common.db.outbox import Outbox
 from libs.common.db.pool import Database
 from libs.common.ids import uuid7
+from services.auth.store.postgres import PostgresAccounts
+from services.auth.usecases.create_organization import CreateOrganization
 from services.billing.store.postgres import PostgresLedger
 from services.billing.usecases.announce import Announce
 from services.billing.usecases.periods import Periods
@@ -63,17 +66,30 @@ class Posting:
 
 
 async def subscribed(stack: Stack, count: int, *, plan: str) -> list[uuid.UUID]:
-    """Fresh organizations with a plan, as far as the ledger needs them: nobody can call as one of them."""
-    dsn = stack.login("FANGATE_POSTGRES_DSN_BILLING")
-    db = await Database.connect(dsn, schema="billing", name="bench", size_max=AT_ONCE)
-    try:
-        ledger, clock = PostgresLedger(db, Outbox()), SystemClock()
+    """Fresh organizations with a plan, without keys or models: nobody can call as one of them."""
+    clock = SystemClock()
+    async with _store(stack, "auth") as auth, _store(stack, "billing") as billing:
+        create = CreateOrganization(PostgresAccounts(auth, Outbox()))
         periods = Periods(announce=Announce(clock=clock), grace=timedelta())
-        start = StartSubscription(ledger=ledger, clock=clock, periods=periods)
-        orgs = [uuid.uuid4() for _ in range(count)]
-        for some in _groups(orgs, AT_ONCE):
-            await asyncio.gather(*(start(org_id, plan) for org_id in some))
+        start = StartSubscription(ledger=PostgresLedger(billing, Outbox()), clock=clock, periods=periods)
+
+        async def subscribe(number: int) -> uuid.UUID:
+            organization = await create(name=f"bench {number}")
+            await start(organization.org_id, plan)
+            return organization.org_id
+
+        orgs: list[uuid.UUID] = []
+        for some in _groups(range(count), AT_ONCE):
+            orgs += await asyncio.gather(*(subscribe(number) for number in some))
         return orgs
+
+
+@contextlib.asynccontextmanager
+async def _store(stack: Stack, service: str) -> AsyncIterator[Database]:
+    dsn = stack.login(f"FANGATE_POSTGRES_DSN_{service.upper()}")
+    db = await Database.connect(dsn, schema=service, name="bench", size_max=AT_ONCE)
+    try:
+        yield db
     finally:
         await db.close()
 

@@ -67,6 +67,20 @@ def _chunk(kind: bytes, content: bytes) -> bytes:
     return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
 
 
+def draw_bars(title: str, bars: Sequence[tuple[str, float]], path: Path) -> None:
+    """One panel: a bar for each name, with its number."""
+    canvas = Canvas(WIDTH, 2 * MARGIN + 24 + len(bars) * (BAR_HEIGHT + 3))
+    canvas.text(MARGIN, MARGIN, title, scale=2)
+    largest = max(value for _, value in bars) or 1.0
+    for line, (name, value) in enumerate(bars):
+        y = MARGIN + 24 + line * (BAR_HEIGHT + 3)
+        canvas.text(MARGIN, y + 3, name)
+        width = int(value / largest * (WIDTH - LABELS_WIDTH - 110))
+        canvas.box(LABELS_WIDTH, y, width, BAR_HEIGHT, COLOURS["fangate"])
+        canvas.text(LABELS_WIDTH + width + 8, y + 3, f"{value:,.1f}")
+    path.write_bytes(canvas.png())
+
+
 def draw(cells: Sequence[Cell], path: Path) -> None:
     """A panel per figure, a bar per load and side, with its number; medians of the rounds."""
     rounds = grouped(cells)

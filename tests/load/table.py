@@ -7,7 +7,7 @@ from typing import Final
 
 from tests.load.ledger import Posting
 from tests.load.sides import Cell
-from tests.load.takedowns import Submissions
+from tests.load.takedowns import Filling, Submissions
 
 OURS: Final = ("edge", "sessions", "billing")  # whose memory is promised
 
@@ -71,10 +71,23 @@ def print_ledger(full: Mapping[str, Posting], steady: Posting, rate: int) -> Non
 
 def print_submissions(found: Sequence[Submissions]) -> None:
     """How long submissions take, and how many URLs a second that makes."""
-    say("\nsubmissions of URLs, end to end          p50 ms   p99 ms   max ms     URLs/s")
+    say("\nsubmissions of URLs, end to end          p50 ms   p99 ms   max ms     URLs/s   CPU ms")
     for each in found:
         name = f"{each.urls:,} {each.name}, {each.at_once} at once ({each.count} times)"
-        say(f"  {name:36} {each.p50_ms:8.0f} {each.p99_ms:8.0f} {each.max_ms:8.0f} {each.urls_per_second:10,.0f}")
+        say(
+            f"  {name:36} {each.p50_ms:8.0f} {each.p99_ms:8.0f} {each.max_ms:8.0f} {each.urls_per_second:10,.0f} {each.cpu_ms:8.0f}"
+        )
+
+
+def print_filling(found: Filling) -> None:
+    """What a table that has grown costs a submission."""
+    say(
+        f"\n{found.before.urls:,} new URLs, before and after {found.rows:,} others ({found.seconds:.0f} s to store them)"
+    )
+    say("             p50 ms   p99 ms   CPU ms")
+    for name, each in (("before", found.before), ("after", found.after)):
+        say(f"  {name:8} {each.p50_ms:8.1f} {each.p99_ms:8.1f} {each.cpu_ms:8.1f}")
+    say(f"  after ÷ before: p50 {found.ratio:.2f}, CPU {found.cpu_ratio:.2f}")
 
 
 def print_soak(cells: Sequence[Cell]) -> None:

@@ -7,10 +7,10 @@ from uuid import UUID
 import pytest
 
 from tests.load.ledger import post, subscribed
-from tests.load.plot import draw
+from tests.load.plot import draw, draw_bars
 from tests.load.sides import PATH, Cell, Side, fangate, measure, running
-from tests.load.table import print_comparison, print_ledger, print_soak, print_submissions
-from tests.load.takedowns import submissions
+from tests.load.table import print_comparison, print_filling, print_ledger, print_soak, print_submissions
+from tests.load.takedowns import filling, submissions
 from tests.support.stack import Stack
 
 REQUESTS = 200
@@ -90,3 +90,15 @@ async def test_the_submissions_are_counted_and_paid_exactly(stack: Stack, capsys
     ]  # fmt: skip
     assert all(0 < each.p50_ms <= each.p99_ms <= each.max_ms for each in found)
     assert "4 at once" in capsys.readouterr().out
+
+
+async def test_a_table_is_filled_and_both_sides_are_measured(
+    stack: Stack, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    organization = await stack.an_organization(credits=CREDITS)
+    found = await filling(stack, organization, rows=2_000, rounds=2)
+    print_filling(found)
+    draw_bars("filled", [("before", found.before.p50_ms), ("after", found.after.p50_ms)], tmp_path / "filled.png")
+    assert found.ratio == found.after.p50_ms / found.before.p50_ms
+    assert "before and after 2,000 others" in capsys.readouterr().out
+    assert (tmp_path / "filled.png").read_bytes().startswith(b"\x89PNG")

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import itertools
+import json
 import os
 import shutil
 from collections.abc import AsyncIterator
@@ -22,11 +23,15 @@ _OPTIONS: Final = (
 
 @dataclass
 class Tab:
-    """One page. `loaded` are the addresses of all requests it made, `complaints` what the browser refused or disliked."""
+    """One page. `loaded` are the addresses of all requests it made, `referrers` where it said to come from with them,
+    `complaints` what the browser refused or disliked, `loads` how many pages were there, whole.
+    """
 
     socket: aiohttp.ClientWebSocketResponse
     loaded: list[str] = field(default_factory=list)
     complaints: list[str] = field(default_factory=list)
+    referrers: list[str] = field(default_factory=list)
+    loads: int = 0
     _numbers: Any = field(default_factory=lambda: itertools.count(1))
 
     async def open(self, url: str) -> None:
@@ -37,6 +42,20 @@ class Tab:
             while (await self._hear()).get("method") != "Page.loadEventFired":
                 pass
 
+    async def go_on(self, expression: str, *, to: str) -> None:
+        """Do what leads elsewhere, and return when an address that begins with `to` is there, whole."""
+        await self._answer("Runtime.evaluate", expression=expression)
+        is_there = f"location.href.startsWith({json.dumps(to)}) && document.readyState === 'complete'"
+        async with asyncio.timeout(SECONDS_MAX):
+            while True:
+                loads = self.loads
+                # No answer but an error: the page that was asked has just gone.
+                answer = await self._answer("Runtime.evaluate", expression=is_there, returnByValue=True)
+                if answer.get("result", {}).get("result", {}).get("value") is True:
+                    return
+                while self.loads == loads:
+                    await self._hear()
+
     async def evaluate(self, expression: str) -> Any:
         """What an expression is worth on the page."""
         answer = await self._ask("Runtime.evaluate", expression=expression, returnByValue=True)
@@ -46,12 +65,16 @@ class Tab:
         for domain in ("Page", "Network", "Log", "Runtime"):
             await self._ask(f"{domain}.enable")
 
-    async def _ask(self, method: str, **params: Any) -> dict[str, Any]:
+    async def _answer(self, method: str, **params: Any) -> dict[str, Any]:
         number = next(self._numbers)
         await self.socket.send_json({"id": number, "method": method, "params": params})
         async with asyncio.timeout(SECONDS_MAX):
             while (heard := await self._hear()).get("id") != number:
                 pass
+        return heard
+
+    async def _ask(self, method: str, **params: Any) -> dict[str, Any]:
+        heard = await self._answer(method, **params)
         assert "error" not in heard, heard
         result = heard["result"]
         assert isinstance(result, dict)
@@ -62,6 +85,9 @@ class Tab:
         match heard.get("method"):
             case "Network.requestWillBeSent":
                 self.loaded.append(heard["params"]["request"]["url"])
+                self.referrers.append(heard["params"]["request"]["headers"].get("Referer", ""))
+            case "Page.loadEventFired":
+                self.loads += 1
             case "Log.entryAdded":
                 self.complaints.append(heard["params"]["entry"]["text"])
             case "Runtime.exceptionThrown":

@@ -14,7 +14,7 @@ from uuid import UUID
 import msgspec
 
 from libs.common.clock import Clock, SystemClock
-from libs.common.contracts.auth import Limits, Principal
+from libs.common.contracts.auth import PLATFORM, Limits, Principal
 from libs.common.contracts.billing import LeaseOpened
 from libs.common.contracts.catalogue import RetryClass
 from libs.common.contracts.edge import UsageRecorded, UsageVoided
@@ -93,6 +93,7 @@ def a_principal(**changes: Any) -> Principal:
         permissions=ALL_PERMISSIONS,
         limits=Limits(per_minute=100_000, per_day=1_000_000),
         subscription="active",
+        features=frozenset({PLATFORM}),
     )
     return msgspec.structs.replace(whole, **changes)
 

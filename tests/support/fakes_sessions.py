@@ -15,6 +15,7 @@ from services.sessions.domain.credentials import Credentials, Pending, Session
 from services.sessions.domain.errors import LabelTaken, OutcomeUnknown
 from services.sessions.domain.link import ATTEMPTS_MAX, Link
 from services.sessions.domain.model import Change, InvalidChange, Model, State, changed, event_of
+from services.sessions.domain.pace import Allowance
 from services.sessions.domain.ports import CodeAsked, Contents, Live, SignedIn
 from services.sessions.domain.upstream_call import Outcome, Recorded, UpstreamAnswer, UpstreamRequest
 
@@ -50,6 +51,9 @@ class FakeStore:
     link: Link | None = None
     attempts: int = 0
     is_link_used: bool = False
+    marked: Model | None = None
+    consent: bytes | None = None
+    problem: str = ""
 
     @property
     def model(self) -> Model:
@@ -74,16 +78,23 @@ class FakeStore:
     @contextlib.asynccontextmanager
     async def exclusive(self, org_id: uuid.UUID, model_id: uuid.UUID) -> AsyncIterator["FakeHeld"]:
         async with self.lock:
+            self.marked = None
             before = (self.contents, list(self.events), list(self.jobs), set(self.accepted), list(self.deeds))
             try:
                 yield FakeHeld(self, org_id, model_id)
             except BaseException:
                 self.contents, self.events, self.jobs, self.accepted, self.deeds = before
+                self._keep_marked()
                 raise
+
+    def _keep_marked(self) -> None:
+        """What `mark_refreshing` wrote was committed by itself."""
+        if self.marked is not None:
+            self.contents = replace(self.contents, model=self.marked)
 
     async def mark_refreshing(self, model: Model) -> Model:
         after = changed(model, Change.REFRESH_BEGUN)
-        self.contents = replace(self.contents, model=after)
+        self.contents, self.marked = replace(self.contents, model=after), after
         return after
 
     async def find_labelled(self, org_id: uuid.UUID, provider: str, label: str) -> Model | None:
@@ -171,6 +182,17 @@ class FakeHeld:
         if not is_open or self.store.attempts >= ATTEMPTS_MAX:
             return False
         self.store.attempts += 1
+        return True
+
+    async def begin_consent(self, digest: bytes, consent: bytes) -> None:
+        assert self.store.link is not None
+        assert self.store.link.digest == digest
+        self.store.consent, self.store.problem = consent, ""
+
+    async def take_consent(self, consent: bytes, problem: str) -> bool:
+        if self.store.consent != consent:
+            return False
+        self.store.consent, self.store.problem = None, problem
         return True
 
 
@@ -271,6 +293,7 @@ class FakePace:
     refusal: Exception | None = None
     patience: list[int] = field(default_factory=list)
     held_off: list[int] = field(default_factory=list)
+    learnt: list[Allowance] = field(default_factory=list)
 
     async def wait(self, _model: Model, *, patience_ms: int) -> None:
         self.patience.append(patience_ms)
@@ -279,3 +302,6 @@ class FakePace:
 
     def hold_off(self, _model: Model, seconds: int) -> None:
         self.held_off.append(seconds)
+
+    def learn(self, _model: Model, allowance: Allowance) -> None:
+        self.learnt.append(allowance)

@@ -26,8 +26,13 @@ from services.billing.domain.ports import Organization, Outcome, Parked
 T = TypeVar("T")
 
 PLANS = {
-    code: Plan(code=code, version=1, monthly_credits=monthly, per_minute=rpm, per_day=50_000)
-    for code, monthly, rpm in [("free", 100, 10), ("basic", 1_000, 60), ("pro", 5_000, 300)]
+    code: Plan(code=code, version=1, monthly_credits=monthly, per_minute=rpm, per_day=50_000, is_open=is_open)
+    for code, monthly, rpm, is_open in [
+        ("free", 100, 10, True),
+        ("basic", 1_000, 60, True),
+        ("pro", 5_000, 300, True),
+        ("whole", 9_000, 900, False),
+    ]
 }
 
 

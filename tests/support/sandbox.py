@@ -10,11 +10,13 @@ from aiohttp import web
 
 from deploy.local import ports
 from services.sessions.sandbox.faults import Fault
+from services.sessions.sandbox.grants import Client
 from services.sessions.sandbox.server import build_application
 from services.sessions.sandbox.signin import PASSWORD
 from services.sessions.sandbox.world import World
 
 DEMO_EMAIL = "demo@sandbox.test"
+CLIENT = Client("test:app", "test secret/%", "http://127.0.0.1:9/connect/fanvue/callback")  # signs that must be escaped
 
 
 @dataclass(frozen=True)
@@ -42,12 +44,14 @@ class Sandbox:
 async def running_sandbox(port: int = 0) -> AsyncIterator[Sandbox]:
     """A fresh sandbox, gone afterwards."""
     world = World()
+    world.grants.client = CLIENT
     runner = web.AppRunner(build_application(world), access_log=None)
     await runner.setup()
     (free,) = [port] if port else ports.pick(1)
+    world.grants.issuer = f"http://127.0.0.1:{free}"
     try:
         await web.TCPSite(runner, host="127.0.0.1", port=free).start()
-        yield Sandbox(f"http://127.0.0.1:{free}", world)
+        yield Sandbox(world.grants.issuer, world)
     finally:
         await runner.cleanup()
 

@@ -20,23 +20,36 @@ from libs.common.db.relay import Relay
 from libs.common.http.client import HttpClient
 from libs.common.ids import uuid7
 from libs.common.sealing import FormKeys, seal_form
-from services.sessions.app import Stores, stores, use_cases
+from libs.common.settings import Secret
+from libs.common.vault import Vault
+from services.sessions.app import Platforms, Stores, stores, use_cases
 from services.sessions.domain.credentials import Credentials
 from services.sessions.domain.model import Model, State
 from services.sessions.domain.pace import Rate
-from services.sessions.domain.vault import Vault
+from services.sessions.domain.ports import Provider
 from services.sessions.entry.consumers import consumers
 from services.sessions.gateways.providers.dialect import Dialect
+from services.sessions.gateways.providers.fanvue import FanvueApp, FanvueProvider, asked_scopes
 from services.sessions.gateways.providers.session import SessionProvider
 from services.sessions.sandbox.signin import PASSWORD
 from services.sessions.store.sealed import SealedRows
 from services.sessions.usecases import UseCases
-from tests.support.sandbox import DEMO_EMAIL, Sandbox
+from tests.support.sandbox import CLIENT, DEMO_EMAIL, Sandbox
 from tests.support.servers import TestBroker, TestDatabase
 
 RING = f"k1:{'11' * 32}"
 FORM_KEYS = f"f1:{'22' * 32}"
 CALL_SECONDS = 10.0
+
+
+def an_app(sandbox: Sandbox, **changes: Any) -> FanvueApp:
+    """Our app as it is registered at the sandbox, with something changed."""
+    fields: dict[str, Any] = {
+        "auth_url": sandbox.url, "api_url": sandbox.url, "prefix": "", "version": "2025-06-26",
+        "client_id": CLIENT.client_id, "client_secret": Secret(CLIENT.client_secret),
+        "redirect_url": CLIENT.redirect_url, "scopes": asked_scopes(""),
+    }  # fmt: skip
+    return FanvueApp(**(fields | changes))
 
 
 @dataclass
@@ -146,12 +159,13 @@ async def running_sessions(
         stack.push_async_callback(edge.close)
         clock, outbox = SystemClock(), Outbox()
         on = stores(db, outbox, SealedRows(Vault.parse(RING)), clock)
-        providers = {  # a platform of its own kind for each, the same to talk to
+        fanvue = FanvueProvider(http, an_app(sandbox), clock=clock)
+        providers: dict[str, Provider] = {  # a platform of its own kind for each, the same to talk to
             name: SessionProvider(http, name=name, url=sandbox.url, dialect=Dialect(), clock=clock)
             for name in ("sandbox", "session")
         }
         do = use_cases(
-            on, providers, clock, upstream_timeout_ms=upstream_timeout_ms, forms=FormKeys.parse(FORM_KEYS),
+            on, Platforms(providers | {"fanvue": fanvue}, {"fanvue": fanvue}), clock, upstream_timeout_ms=upstream_timeout_ms, forms=FormKeys.parse(FORM_KEYS),
             paces=paces or {},
         )  # fmt: skip
         await bus.start(consumers(do))

@@ -22,7 +22,7 @@ import asyncpg
 import redis.asyncio
 
 from deploy.local import ports
-from deploy.local.children import Child, signal_if_alive
+from deploy.local.children import Child, signal_if_alive, tail_of
 from deploy.local.commands import run_command
 from deploy.local.environment import read_env_file
 from deploy.local.profile import ROOT, RUN, Profile
@@ -91,7 +91,7 @@ class Stack:
         as many a day), or with the named plan, or with none; its model is on `provider`.
         """
         org_id, name = str(uuid.uuid4()), f"test-{uuid.uuid4().hex[:12]}"
-        await self.cli("auth", "org", "create", "--name", name, "--org-id", org_id)
+        await self.cli("auth", "org", "create", "--name", name, "--org-id", org_id, "--enable", "platform")
         keys, _, model = await asyncio.gather(
             self._keys(org_id),
             self._subscribe(org_id, credits, plan, per_minute),
@@ -252,6 +252,14 @@ class Stack:
     async def kill(self, service: str) -> None:
         """SIGKILL; the launcher starts it again."""
         self.send(service, signal.SIGKILL)
+
+    def terminate(self, service: str) -> None:
+        """SIGTERM, as for a rollout: it drains, and the launcher starts it again."""
+        self.send(service, signal.SIGTERM)
+
+    def log_tail(self, service: str) -> str:
+        """The last lines that a process wrote."""
+        return tail_of(self.folder / "log" / f"{service}.log")
 
     def send(self, service: str, number: signal.Signals) -> None:
         """Signal a service's process; it must be there."""

@@ -84,7 +84,10 @@ class Takedowns:
         self, *groups: tuple[uuid.UUID | str, Sequence[str]], batch_id: uuid.UUID | None = None, **options: Any
     ) -> UrlsSubmitted:
         """A submission of groups of (creator, URLs)."""
-        body: dict[str, Any] = {"groups": [{"creator_id": str(id_), "urls": list(urls)} for id_, urls in groups]}
+        marked = {"category": options.pop("category")} if "category" in options else {}
+        body: dict[str, Any] = {
+            "groups": [{"creator_id": str(id_), "urls": list(urls), **marked} for id_, urls in groups]
+        }
         if "notes" in options:
             body["notes"] = options.pop("notes")
         request = SubmitUrls(org_id=options.pop("org_id", self.org_id), **options)

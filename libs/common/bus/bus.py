@@ -15,9 +15,11 @@ from libs.common.bus.jobs import JobWorkers, Sleep
 from libs.common.bus.publisher import Breaker, BusPublisher
 from libs.common.bus.rpc import PENDING_MAX, PENDING_PER_ORG_MAX, RpcClient
 from libs.common.bus.rpc_server import RpcServer
+from libs.common.bus.traced import record_handlers
 from libs.common.bus.transport import Subscription, Transport
 from libs.common.clock import Clock, SystemClock
 from libs.common.contracts.envelope import Message
+from libs.common.telemetry import spans
 from libs.common.telemetry.log import logger
 
 WATCH_EVERY_S: Final = 15.0
@@ -78,7 +80,10 @@ class Bus:
 
     async def start(self, consumers: Sequence[Consumer]) -> None:
         """Check that the queues exist, then consume them. Raises `QueueMissing`."""
+        recorder = spans.recorder()
         for consumer in consumers:
+            if recorder is not None:
+                record_handlers(consumer, recorder)
             worker = self._worker(consumer)
             # Workers before deliveries: nothing may arrive that nobody will take.
             for loop in worker.tasks():

@@ -18,6 +18,7 @@ Handler: TypeAlias = Callable[[Any, Context], Awaitable[Reply]]
 BatchHandler: TypeAlias = Callable[[list[tuple[Any, Context]]], Awaitable[None]]
 
 OPERATOR: Final = "operator"  # the login of the replay tool
+REPLAYED_BY: Final = "replayed-by"  # its header: who took the message from the dead letters
 
 
 class Mode(enum.StrEnum):
@@ -145,6 +146,7 @@ def open_delivery(delivery: Delivery, entry: MessageType) -> tuple[Message, Cont
             traceparent=_text(headers.get("traceparent", "")),
             blob=blob,
             is_redelivered=delivery.redelivered,
+            is_replayed=REPLAYED_BY in headers,
         )
     except (msgspec.MsgspecError, ValueError, TypeError) as exc:
         raise Rejected("malformed", str(exc)) from exc

@@ -19,6 +19,7 @@ from aio_pika.abc import AbstractRobustChannel
 
 from libs.common.bus.channels import AmqpReceipt, ConfirmedChannel, delivery_of, underlay_of
 from libs.common.bus.connection import connect, user_of
+from libs.common.bus.consumer import REPLAYED_BY
 from libs.common.bus.errors import BUS_ERRORS, BusError
 from libs.common.bus.topology import DEAD_SUFFIX, QUEUES
 from libs.common.bus.transport import Delivery, Parcel
@@ -70,7 +71,7 @@ def reborn(delivery: Delivery, queue: str, *, by: str, new_id: bool) -> Parcel:
         routing_key=queue,
         type=delivery.type,
         message_id=str(uuid7()) if new_id else delivery.message_id,
-        headers=headers | {"attempt": 1, "replayed-by": by},
+        headers=headers | {"attempt": 1, REPLAYED_BY: by},
         body=delivery.body,
         content_type=delivery.content_type,
     )

@@ -16,6 +16,7 @@ from libs.common.bus.errors import BUS_ERRORS
 from libs.common.bus.incoming import Incoming
 from libs.common.bus.publisher import BusPublisher
 from libs.common.bus.retry import Dead, copy_for_later, dead_letter, decide
+from libs.common.bus.told import tell
 from libs.common.bus.transport import Delivery, Parcel
 from libs.common.contracts.envelope import Context, Message
 from libs.common.errors import Permanent, RetryAfter, Transient, Unavailable
@@ -170,6 +171,7 @@ class JobWorkers:
         handler = self._consumer.handlers[context.type]
         token = current_traceparent.set(context.traceparent)
         started = time.perf_counter()
+        outcome = "failed"
         try:
             for tried in range(QUICK_TRIES + 1):
                 try:
@@ -191,10 +193,13 @@ class JobWorkers:
                     await self._sleep(random.uniform(*QUICK_PAUSE_S))  # noqa: S311 - jitter, not a secret
                 else:
                     self._note_success()
+                    outcome = "done"
                     return None
             return None
         finally:
-            self._seconds.observe(time.perf_counter() - started)
+            seconds = time.perf_counter() - started
+            self._seconds.observe(seconds)
+            tell(self._consumer.queue, context, outcome, seconds)
             current_traceparent.reset(token)
 
     def _note_failure(self) -> None:

@@ -17,6 +17,7 @@ from libs.common.bus.consumer import Consumer, Rejected, Reply, decode_struct, k
 from libs.common.bus.errors import BUS_ERRORS
 from libs.common.bus.frames import CALLS_MAX, AnswerHead, BadFrames, decode_call, encode_head, group, pack, unpack
 from libs.common.bus.incoming import Incoming
+from libs.common.bus.told import tell
 from libs.common.bus.transport import BLOB, JSON, STRUCT_HEADER, STRUCT_HEADER_BYTES_MAX, Delivery, Parcel, Transport
 from libs.common.clock import Clock
 from libs.common.contracts.envelope import Context, Message, RpcFailure
@@ -251,8 +252,10 @@ class RpcServer:
             return _surprise(exc, context)
         finally:
             self._in_hand.dec()
-            self._seconds.observe(time.perf_counter() - started)
+            seconds = time.perf_counter() - started
+            self._seconds.observe(seconds)
             self._count(context.type, outcome)
+            tell(self._consumer.queue, context, outcome, seconds)
 
     async def _reply(
         self,

@@ -49,9 +49,10 @@ class Queue(msgspec.Struct, frozen=True, kw_only=True):
 
 # What auth turns into webhooks (and, of billing's, projects onto the organization).
 _ANNOUNCED: Final = (
-    "billing.credits.low.#", "billing.subscription.changed.#", "sessions.model.#",
+    "billing.credits.low.#", "billing.subscription.#", "sessions.model.#",
     "takedowns.url.#", "takedowns.notice.#", "takedowns.action.#", "takedowns.creator.#",
     "takedowns.batch.accepted.#", "takedowns.batch.refunded.#",
+    "auth.key.revoked.#", "auth.webhook.disabled.#", "auth.announcement.made.#",
 )  # fmt: skip
 
 # What every edge's own queue listens to.

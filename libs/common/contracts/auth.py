@@ -9,7 +9,8 @@ import msgspec
 from libs.common.contracts.envelope import Message
 
 PERSONAL_KEYS: Final = "personal_keys"  # feature: users may have keys of their own
-FEATURES: Final = frozenset({PERSONAL_KEYS})  # what the operator switches on for single organizations
+PLATFORM: Final = "platform"  # feature: the surface of takedown platforms (Seed C: for partners only)
+FEATURES: Final = frozenset({PERSONAL_KEYS, PLATFORM})  # what the operator switches on for single organizations
 
 
 class KeyDigest(msgspec.Struct, frozen=True, kw_only=True):

@@ -2,9 +2,11 @@
 
 import uuid
 from datetime import datetime
+from typing import Any
 
 import msgspec
 
+from libs.common.contracts.auth import Actor
 from libs.common.contracts.envelope import Message
 
 
@@ -108,6 +110,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     monthly_credits: int
     per_minute: int
     per_day: int
+    is_open: bool = False  # a customer may change up to it by itself; others are the operator's to give
 
 
 class Plans(Message, frozen=True, kw_only=True):
@@ -139,12 +142,14 @@ class UpdateSubscription(Message, frozen=True, kw_only=True):
     """Have `plan` from now on (a larger one at once, pro rata; a smaller one from the period's end), or end with the period.
     Naming the present plan takes back what waits for the period's end. The reply is the Subscription.
 
-    Fails with INVALID_REQUEST (no such plan, both or none of the two), NO_SUBSCRIPTION, SUBSCRIPTION_PAST_DUE.
+    Fails with INVALID_REQUEST (no such plan, both or none of the two), NOT_ENABLED (a larger plan that is not open),
+    NO_SUBSCRIPTION, SUBSCRIPTION_PAST_DUE.
     """
 
     org_id: uuid.UUID
     plan: str | None = None
     cancels: bool = False
+    by: Actor = Actor()
 
 
 class ListLedger(Message, frozen=True, kw_only=True):
@@ -291,6 +296,18 @@ class CreditsLow(Message, frozen=True, kw_only=True):
     org_id: uuid.UUID
     balance: int
     threshold_percent: int
+
+
+class SubscriptionManaged(Message, frozen=True, kw_only=True):
+    """A customer changed its subscription: a line for the audit log, on which no state hangs.
+
+    `action` is update (to another plan, or back to the present one) or cancel. The message's id tells when.
+    """
+
+    org_id: uuid.UUID
+    action: str
+    by: Actor
+    details: dict[str, Any] = {}
 
 
 class SubscriptionChanged(Message, frozen=True, kw_only=True):

@@ -37,6 +37,7 @@ class Context(msgspec.Struct, frozen=True, kw_only=True):
     traceparent: str = ""
     blob: bytes = b""
     is_redelivered: bool = False  # the broker gave it to somebody before, who did not settle it
+    is_replayed: bool = False  # an operator took it from the dead letters
 
 
 class RpcFailure(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -141,17 +141,50 @@ class LinkShown(Message, frozen=True, kw_only=True):
 
     label: str
     provider: str
-    step: str  # credentials | code | working | connected
+    step: str  # credentials | consent | code | working | connected
     expires_at: datetime
     reason: str = ""  # of the last attempt that failed
 
 
+class StartConsent(Message, frozen=True, kw_only=True):
+    """Send the browser that opened a connect link to its platform, to be asked there. A newer start of the link replaces it.
+
+    `consent` is the SHA-256 over the state and the browser's secret; `challenge` is that of PKCE (S256).
+    """
+
+    link: bytes
+    consent: bytes
+    challenge: str
+
+
+class ConsentStarted(Message, frozen=True, kw_only=True):
+    """Where the browser goes. The state, which never rides the bus, is to be added to the query."""
+
+    url: str
+
+
+class FinishConsent(Message, frozen=True, kw_only=True):
+    """The platform sent the browser back; answered with the link as it stands now. Whatever comes of it, `consent` is used up.
+
+    `sealed` is a `Form` (code and verifier) bound to `consent`, empty where the platform said `error` instead.
+    """
+
+    consent: bytes
+    sealed: bytes = b""
+    error: str = ""  # the platform's word: `access_denied`
+    issuer: str = ""  # who it says it is (RFC 9207), where it says so
+    address: str = ""  # the client's, for the audit log
+
+
 class Form(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What a user typed, inside the seal and nowhere else: either e-mail and password, or a code."""
+    """What a user typed, inside the seal and nowhere else: either e-mail and password, or a code; with `verifier`, the code of
+    a platform that asked its user for consent.
+    """
 
     email: str = ""
     password: str = ""
     code: str = ""
+    verifier: str = ""
 
     def __repr__(self) -> str:
         return "<Form>"

@@ -5,6 +5,7 @@
 
 import uuid
 from datetime import datetime
+from typing import Literal
 
 import msgspec
 
@@ -16,6 +17,8 @@ class UrlGroup(msgspec.Struct, frozen=True):
 
     creator_id: str
     urls: tuple[str, ...]
+    # ncii: whoever is shown did not consent (TAKE IT DOWN Act). Never sent by us: a person files it.
+    category: Literal["copyright", "ncii"] = "copyright"
 
 
 class Submission(msgspec.Struct, frozen=True):

@@ -5,6 +5,8 @@ Per service with a `migrations/` folder: the roles `<service>_owner` and `<servi
 each once and each in a transaction of its own. Forward only. Running it twice, or two at once, is safe.
 
 A file runs as `<service>_owner` with the schema as search_path; `{service}` in the library's files is the service's name.
+It runs while the service works: whoever waits for a lock makes everybody behind wait, so a file gives up soon and is tried
+again. A file that locks one table only cannot meet another transaction crosswise; several tables are several files.
 There are no default privileges: a file grants to `<service>_app` what the service may do, and nothing else is allowed.
 """
 
@@ -24,7 +26,7 @@ from urllib.parse import unquote, urlsplit
 import asyncpg
 import msgspec
 
-from libs.common.db.errors import DatabaseError, translated
+from libs.common.db.errors import DatabaseError, Deadlock, LockTimeout, translated
 from libs.common.db.pool import Database
 from libs.common.errors import FangateError
 from libs.common.settings import PREFIX, Secret, SettingsError, load
@@ -36,6 +38,10 @@ _SERVICES: Final = Path(__file__).resolve().parents[3] / "services"
 _FILE_NAME: Final = re.compile(r"[0-9]{4}_[a-z0-9_]+\.sql")
 _SERVICE_NAME: Final = re.compile(r"[a-z]{1,30}")
 _LOCK: Final = 0x66616E67617465  # "fangate": one migration run at a time in a database
+_LOCK_WAIT_MS: Final = 500  # below PostgreSQL's deadlock_timeout (1 s): the migration gives way, never the service
+_LOCK_ATTEMPTS: Final = 60
+_LOCK_PAUSE_SECONDS: Final = 0.5  # for those who waited behind
+_SET_SINCE: Final = 16  # the version of PostgreSQL that tells being a member from being allowed to become
 _ROLE_ATTEMPTS: Final = 5  # roles belong to the whole server: runs in two databases may collide on them
 
 SCHEMA_VERSION = Gauge("fangate_schema_version", "Number of the newest migration that is applied", ["service"])
@@ -165,8 +171,10 @@ async def _create_roles(connection: Any, service: str, password: str | None) -> 
     if password is not None:
         literal = await connection.fetchval("SELECT quote_literal($1::text)", password)
         await connection.execute(f"ALTER ROLE {service}_app PASSWORD {literal}")
-    if not await connection.fetchval("SELECT pg_has_role(current_user, $1, 'MEMBER')", f"{service}_owner"):
-        await connection.execute(f"GRANT {service}_owner TO CURRENT_USER")  # SET ROLE needs it; a superuser has it
+    # SET ROLE needs it; a superuser has it. From 16 on whoever makes a role is a member of it, but may not become it yet.
+    needed = "SET" if connection.get_server_version().major >= _SET_SINCE else "MEMBER"
+    if not await connection.fetchval("SELECT pg_has_role(current_user, $1, $2)", f"{service}_owner", needed):
+        await connection.execute(f"GRANT {service}_owner TO CURRENT_USER")
 
 
 def _password(service: str, environ: Mapping[str, str]) -> str | None:
@@ -202,9 +210,25 @@ async def _pending(connection: Any, service: str, root: Path) -> list[Migration]
 
 
 async def _apply(connection: Any, service: str, migration: Migration) -> None:
+    """Apply one file, as often as somebody holds what it must lock. Raises MigrationFailed, DatabaseAway."""
+    for attempt in range(1, _LOCK_ATTEMPTS + 1):
+        try:
+            await _apply_once(connection, service, migration)
+            break
+        except (LockTimeout, Deadlock) as exc:
+            if attempt == _LOCK_ATTEMPTS:
+                problem = f"in the way of others {attempt} times, each {_LOCK_WAIT_MS} ms: {exc}"
+                raise MigrationFailed(f"{service}: {migration.name}: {problem}", sqlstate="55P03") from exc
+            _log.info("migration makes way", service=service, migration=migration.name, attempt=attempt)
+            await asyncio.sleep(_LOCK_PAUSE_SECONDS)
+    _log.info("migration applied", service=service, migration=migration.name)
+
+
+async def _apply_once(connection: Any, service: str, migration: Migration) -> None:
     try:
         with translated():
             async with connection.transaction():
+                await connection.execute(f"SET LOCAL lock_timeout = {_LOCK_WAIT_MS}")
                 await connection.execute(f"SET LOCAL ROLE {service}_owner")
                 await connection.execute(f"SET LOCAL search_path = {service}")
                 await connection.execute(migration.sql)
@@ -215,7 +239,6 @@ async def _apply(connection: Any, service: str, migration: Migration) -> None:
                 )
     except DatabaseError as exc:
         raise MigrationFailed(f"{service}: {migration.name}: {exc}", sqlstate=exc.sqlstate) from exc
-    _log.info("migration applied", service=service, migration=migration.name)
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -171,18 +171,19 @@ class Database:
         """
         async with self._connection() as connection:
             transaction = connection.transaction(isolation=isolation)
-            await transaction.start()
+            # Not `start`: cut off during BEGIN, the connection would be reported as an error of ours when it is given back.
+            await transaction.__aenter__()
             tx = Tx(connection)
             try:
                 yield tx
-            except BaseException:
-                await _undo(transaction)
+            except BaseException as exc:
+                await _undo(transaction, exc)
                 raise
             if connection.is_closed():  # lost while the block was busy elsewhere: certainly undone
                 raise DatabaseAway(detail="the connection was lost before the commit")
             try:
                 with translated():
-                    await transaction.commit()
+                    await transaction.__aexit__(None, None, None)
             except DatabaseAway as exc:
                 raise CommitUnknown(detail=exc.detail) from exc
         tx._committed()  # noqa: SLF001 - the pair of after_commit; outside the block, so that the connection is free again
@@ -215,10 +216,10 @@ class Database:
         return self._pool.get_size(), self._pool.get_idle_size(), self._waiting
 
 
-async def _undo(transaction: Any) -> None:
+async def _undo(transaction: Any, reason: BaseException) -> None:
     """Roll back, best effort: a lost connection has rolled back by itself, and the reason for the rollback matters more."""
     with contextlib.suppress(OSError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError):
-        await transaction.rollback()
+        await transaction.__aexit__(type(reason), reason, reason.__traceback__)
 
 
 async def _prepare(connection: Any) -> None:

@@ -95,7 +95,7 @@ class GuardedClient:
     ) -> Self:
         """`admit` judges every URL before it is asked for, redirects too: it returns the form to use or raises ValueError.
 
-        `allowed` are (address, port) pairs of this machine that tests serve on. There is no setting that fills it.
+        `allowed` are (address, port) pairs of this machine that tests serve on. No setting fills it in production.
         """
         connector = aiohttp.TCPConnector(
             limit=connections_max,
@@ -129,8 +129,10 @@ class GuardedClient:
         total_s: float = TOTAL_SECONDS,
         body_bytes_max: int = BODY_BYTES_MAX,
         redirects_max: int = REDIRECTS_MAX,
+        reads_body: bool = True,
     ) -> Fetched:
-        """One fetch with its redirects. Ports 80, 443 and the URL's own are open to it.
+        """One fetch with its redirects. Ports 80, 443 and the URL's own are open to it. Without `reads_body` it ends with the
+        answer's head: whatever comes behind it, in whichever encoding, is nothing to us.
 
         Raises FetchRefused, NameUnknown, TooManyRedirects, HttpTimeout, HttpError. A body is only sent without redirects.
         """
@@ -139,7 +141,9 @@ class GuardedClient:
         token = _guard.set(guard)
         try:
             async with asyncio.timeout(total_s):
-                return await self._follow(guard, method, url, headers or {}, body, body_bytes_max, redirects_max)
+                return await self._follow(
+                    guard, method, url, headers or {}, body, body_bytes_max if reads_body else None, redirects_max
+                )
         except TimeoutError as exc:
             raise HttpTimeout(f"not done within {total_s:.1f} s", may_have_left=True) from exc
         finally:
@@ -152,7 +156,7 @@ class GuardedClient:
         url: str,
         headers: Mapping[str, str],
         body: bytes,
-        body_bytes_max: int,
+        body_bytes_max: int | None,
         redirects_max: int,
     ) -> Fetched:
         seen: set[str] = set()
@@ -169,7 +173,9 @@ class GuardedClient:
                     if response.status in _REDIRECTS and location and redirects_max:
                         url = urljoin(str(target), location)
                         continue
-                    content, is_cut = await _read(response, body_bytes_max)
+                    content, is_cut = b"", True
+                    if body_bytes_max is not None:
+                        content, is_cut = await _read(response, body_bytes_max)
                     return Fetched(
                         status=response.status,
                         headers=response.headers,

@@ -7,7 +7,7 @@ own loop takes the connection over, for good.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
 from aiohttp import HttpVersion11, hdrs, web
@@ -54,6 +54,10 @@ class Protocol(web.RequestHandler):
     def __init__(self, manager: web.Server, *, on_bad_http: OnBadHttp, **kwargs: Any) -> None:
         super().__init__(manager, **kwargs)
         self._on_bad_http = on_bad_http
+
+    def handle_by(self, handler: Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]) -> None:
+        """Another handler for the requests to come; what is in flight stays with its own."""
+        self._request_handler = handler
 
     async def start(self) -> None:
         """Answer plain requests until the connection ends, or hand it over to aiohttp's loop."""

@@ -7,12 +7,15 @@ of our keys are masked, wherever they come from, also in lines of libraries.
 import logging
 import re
 import sys
-from collections.abc import MutableMapping
+from collections.abc import MutableMapping, Sequence
 from typing import Any, Final
 
 import orjson
 import structlog
 from structlog.tracebacks import ExceptionDictTransformer
+from structlog.typing import Processor
+
+from libs.common.telemetry.trace import current_traceparent, names_of
 
 MASK: Final = "***"
 _TELLING_NAMES: Final = re.compile(
@@ -25,15 +28,17 @@ _SECRET_PATTERNS: Final = re.compile(
 _DEPTH_MAX: Final = 6  # nested deeper than this, a value is shown as its type
 
 
-def configure_logging(service: str, *, level: str = "info", stream: Any = None) -> None:
-    """Set up logging for this process; call once, first."""
+def configure_logging(service: str, *, level: str = "info", stream: Any = None, also: Sequence[Processor] = ()) -> None:
+    """Set up logging for this process; call once, first. `also` sees every line before its traceback is made text."""
     number = logging.getLevelNamesMapping()[level.upper()]
     structlog.reset_defaults()
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,
+            name_request,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
+            *also,
             structlog.processors.ExceptionRenderer(ExceptionDictTransformer(show_locals=False, max_frames=20)),
             redact,
             structlog.processors.JSONRenderer(serializer=_dump),
@@ -54,24 +59,32 @@ def logger(name: str) -> structlog.typing.FilteringBoundLogger:
     return bound
 
 
+def name_request(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """A structlog processor: which request this line belongs to, unless it says so itself."""
+    if "request_id" not in event and (traceparent := current_traceparent.get()):
+        event.update(names_of(traceparent))
+    return event
+
+
 def redact(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
     """A structlog processor: mask secrets by name and by pattern, at any depth."""
-    return {name: _clean(name, value, 0) for name, value in event.items()}
+    return {name: mask(name, value) for name, value in event.items()}
 
 
-def _clean(name: str, value: Any, depth: int) -> Any:
+def mask(name: str, value: Any, *, depth_max: int = _DEPTH_MAX) -> Any:
+    """`value`, found under `name`, without what is secret in it; deeper than `depth_max` nothing is shown."""
     if _TELLING_NAMES.search(name):
         return MASK
     if isinstance(value, str):
         return _SECRET_PATTERNS.sub(MASK, value)
     if isinstance(value, bool | int | float) or value is None:
         return value
-    if depth >= _DEPTH_MAX:
+    if depth_max <= 0:
         return f"<{type(value).__name__}>"
     if isinstance(value, dict):
-        return {str(key): _clean(str(key), item, depth + 1) for key, item in value.items()}
+        return {str(key): mask(str(key), item, depth_max=depth_max - 1) for key, item in value.items()}
     if isinstance(value, list | tuple | set | frozenset):
-        return [_clean(name, item, depth + 1) for item in value]
+        return [mask(name, item, depth_max=depth_max - 1) for item in value]
     return _SECRET_PATTERNS.sub(MASK, repr(value) if not isinstance(value, BaseException) else str(value))
 
 

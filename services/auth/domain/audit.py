@@ -3,15 +3,19 @@ from here, so that no use case can forget one.
 """
 
 import uuid
+from datetime import datetime
 from typing import Any
+from urllib.parse import urlsplit
 
 import msgspec
 
+from libs.common.contracts.billing import SubscriptionManaged
 from libs.common.contracts.sessions import ModelManaged
 from services.auth.domain.key import Key
 from services.auth.domain.organization import Organization, OrganizationState, User, UserState
 from services.auth.domain.role import Role
 from services.auth.domain.user import Invitation
+from services.auth.domain.webhook import Endpoint
 
 
 class Deed(msgspec.Struct, frozen=True, kw_only=True):
@@ -99,6 +103,52 @@ def key_revoked(key_id: uuid.UUID) -> Deed:
 
 def model_managed(event: ModelManaged) -> Deed:
     return Deed(action=f"model.{event.action}", object_id=event.model_id, details=event.details)
+
+
+def subscription_managed(event: SubscriptionManaged) -> Deed:
+    return Deed(action=f"subscription.{event.action}", object_id=event.org_id, details=event.details)
+
+
+def webhook_created(endpoint: Endpoint) -> Deed:
+    details: dict[str, Any] = {"host": _host(endpoint), "event_types": _text(endpoint.event_types)}
+    if endpoint.app_id is not None:
+        details["app_id"] = str(endpoint.app_id)
+    return Deed(action="webhook.create", object_id=endpoint.webhook_id, details=details)
+
+
+def webhook_updated(old: Endpoint, new: Endpoint) -> Deed:
+    """An endpoint lies elsewhere, hears of other things, rests or goes on; its path may hold a secret and is not told."""
+    details = _differences(old, new, "event_types", "description", "state", "reason")
+    if old.url != new.url:
+        details["host"] = _moved(_host(old), _host(new))
+    return Deed(action="webhook.update", object_id=new.webhook_id, details=details)
+
+
+def webhook_deleted(endpoint: Endpoint) -> Deed:
+    return Deed(action="webhook.delete", object_id=endpoint.webhook_id, details={"host": _host(endpoint)})
+
+
+def webhook_disabled(endpoint: Endpoint, reason: str) -> Deed:
+    """Nobody asked for it: the receiver said that it is gone, or took nothing for days."""
+    details = {"host": _host(endpoint), "reason": reason, "is_automatic": True}
+    return Deed(action="webhook.disable", object_id=endpoint.webhook_id, details=details)
+
+
+def webhook_secret_rotated(endpoint: Endpoint, until: datetime) -> Deed:
+    details = {"old_until": until.isoformat()}
+    return Deed(action="webhook.rotate_secret", object_id=endpoint.webhook_id, details=details)
+
+
+def webhook_tested(endpoint: Endpoint) -> Deed:
+    return Deed(action="webhook.test", object_id=endpoint.webhook_id)
+
+
+def webhook_replayed(endpoint: Endpoint, delivery_id: uuid.UUID) -> Deed:
+    return Deed(action="webhook.replay", object_id=endpoint.webhook_id, details={"delivery_id": str(delivery_id)})
+
+
+def _host(endpoint: Endpoint) -> str:
+    return urlsplit(endpoint.url).hostname or ""
 
 
 def _differences(old: object, new: object, *names: str) -> dict[str, Any]:

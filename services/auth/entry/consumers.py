@@ -2,16 +2,22 @@
 
 from libs.common.bus import Consumer, events, rpc
 from libs.common.clock import Clock
-from libs.common.contracts import auth, billing, edge, sessions, takedowns
+from libs.common.contracts import auth, billing, edge, sessions
 from libs.common.contracts.envelope import Context, Message
 from libs.common.errors import Transient
+from services.auth.domain import audit
 from services.auth.domain.errors import NotFound
 from services.auth.domain.ports import Accounts, CallRecords
+from services.auth.domain.webhook_events import ANNOUNCED
 from services.auth.entry.management import managed
+from services.auth.entry.webhooks import WebhookDesk
 from services.auth.usecases import UseCases
+from services.auth.usecases.webhook_cases import WebhookCases
 
 
-def consumers(do: UseCases, accounts: Accounts, records: CallRecords, clock: Clock) -> list[Consumer]:
+def consumers(
+    do: UseCases, accounts: Accounts, records: CallRecords, clock: Clock, webhooks: WebhookCases
+) -> list[Consumer]:
     """All consumers of the service; prefetch and workers as docs/architecture.md says."""
 
     async def resolve_key(message: auth.ResolveKey, _context: Context) -> auth.Principal:
@@ -23,44 +29,33 @@ def consumers(do: UseCases, accounts: Accounts, records: CallRecords, clock: Clo
         except NotFound as exc:
             # Billing may know an organization a moment earlier than this database; one that never comes ends as a dead letter.
             raise Transient(f"organization {message.org_id} is not known") from exc
+        await announce(message, context)
 
-    async def log_model_deed(message: sessions.ModelManaged, context: Context) -> None:
+    async def log_deed(message: sessions.ModelManaged | billing.SubscriptionManaged, context: Context) -> None:
+        if isinstance(message, sessions.ModelManaged):
+            deed = audit.model_managed(message)
+        else:
+            deed = audit.subscription_managed(message)
         try:
-            await do.log_model_deed(message, context.message_id)
+            await do.log_deed(message.org_id, message.by, deed, context.message_id)
         except NotFound as exc:
             raise Transient(f"organization {message.org_id} is not known") from exc
 
     async def record_calls(message: edge.CallsCounted, context: Context) -> None:
         await do.record_calls(message, context.message_id)
 
-    async def announce(_message: Message, _context: Context) -> None:
-        """Nobody to tell: these become webhooks where an organization has an endpoint, and none can have one yet."""
+    async def announce(message: Message, context: Context) -> None:
+        await webhooks.announce_event(message, context.message_id)
 
     return [
-        managed(
-            rpc("auth.rpc", prefetch=100, workers=50).on(auth.ResolveKey, resolve_key), do, accounts, records, clock
+        WebhookDesk(webhooks).serving(
+            managed(
+                rpc("auth.rpc", prefetch=100, workers=50).on(auth.ResolveKey, resolve_key), do, accounts, records, clock
+            )
         ),
         events("auth.events", prefetch=50, workers=20)
         .on(billing.SubscriptionChanged, project_subscription)
-        .on(sessions.ModelManaged, log_model_deed)
+        .on(sessions.ModelManaged, billing.SubscriptionManaged, log_deed)
         .on(edge.CallsCounted, record_calls)
-        .on(
-            billing.CreditsLow,
-            sessions.ModelConnected,
-            sessions.ModelAwaitingCode,
-            sessions.ModelConnectFailed,
-            sessions.ModelSyncLost,
-            sessions.ModelReconnected,
-            sessions.ModelDisconnected,
-            sessions.ModelDeleted,
-            takedowns.BatchAccepted,
-            takedowns.BatchRefunded,
-            takedowns.UrlChanged,
-            takedowns.NoticeSent,
-            takedowns.NoticeBounced,
-            takedowns.NoticeCountered,
-            takedowns.ActionRequired,
-            takedowns.CreatorDeleted,
-            announce,
-        ),
+        .on(*(message for message in ANNOUNCED if message is not billing.SubscriptionChanged), announce),
     ]

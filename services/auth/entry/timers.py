@@ -4,15 +4,31 @@ from collections.abc import Awaitable, Callable
 from typing import Final
 
 from libs.common.db.timers import Timer
+from services.auth.entry.deliveries import look_at_overdue
+from services.auth.usecases.deliver_webhooks import DeliverWebhooks
 
 FORGET_SECONDS: Final = 600.0
+OVERDUE_SECONDS: Final = 10.0
 
 
-def timers(*, forget_calls: Callable[[], Awaitable[int]]) -> list[Timer]:
+def timers(
+    *, forget_calls: Callable[[], Awaitable[int]], forget_old: Callable[[], Awaitable[int]], webhooks: DeliverWebhooks
+) -> list[Timer]:
     """All timers of the service. What they do is safe in any number of processes at once."""
 
-    async def forget() -> None:
-        while await forget_calls():  # in portions, so that no transaction is long
-            pass
+    def all_of(forget: Callable[[], Awaitable[int]]) -> Callable[[], Awaitable[None]]:
+        async def forget_all() -> None:
+            while await forget():  # in portions, so that no transaction is long
+                pass
 
-    return [Timer("forget old calls", FORGET_SECONDS, forget)]
+        return forget_all
+
+    async def look() -> None:
+        await look_at_overdue(webhooks)
+
+    return [
+        Timer("forget old calls", FORGET_SECONDS, all_of(forget_calls)),
+        Timer("forget old people and links", FORGET_SECONDS, all_of(forget_old)),
+        Timer("forget old webhooks", FORGET_SECONDS, all_of(webhooks.forget)),
+        Timer("webhooks overdue", OVERDUE_SECONDS, look),
+    ]

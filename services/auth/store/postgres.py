@@ -81,6 +81,11 @@ class PostgresChange:
         self._events: list[Message] = []
         self._cause: uuid.UUID | None = None
 
+    @property
+    def tx(self) -> Tx:
+        """The transaction itself, for stores that write beside it."""
+        return self._tx
+
     async def accept_once(self, message_id: uuid.UUID) -> bool:
         self._cause = message_id
         return await accept_once(self._tx, CONSUMER, message_id)

@@ -291,6 +291,22 @@ SELECT call_id, at, method, path, version, status
 -- Single calls from before a date, a portion of them. $1 date
 DELETE FROM key_calls WHERE call_id IN (SELECT call_id FROM key_calls WHERE at < $1 ORDER BY at LIMIT 10000) RETURNING 1
 
+-- name: forget_removed_users
+-- The e-mails of users who were removed before a time, a portion of them. $1 time  $2 portion
+UPDATE users SET email = 'removed'
+ WHERE user_id IN (SELECT user_id FROM users WHERE state = 'removed' AND email <> 'removed' AND removed_at < $1
+                    ORDER BY removed_at LIMIT $2)
+
+-- name: forget_invitations
+-- Links that ended before a time, a portion of them. $1 time  $2 portion
+DELETE FROM invitations WHERE digest IN
+  (SELECT digest FROM invitations WHERE expires_at < $1 ORDER BY expires_at LIMIT $2)
+
+-- name: forget_version_calls
+-- Counts of days before a day, a portion of them. $1 day  $2 portion
+DELETE FROM version_calls WHERE (day, org_id, key_id, surface, version) IN
+  (SELECT day, org_id, key_id, surface, version FROM version_calls WHERE day < $1 ORDER BY day LIMIT $2)
+
 -- name: list_version_calls
 -- Who called in which version since a day, the busiest first; for the operator. $1 since  $2 version (or null)
 SELECT v.version, v.surface, v.org_id, o.name AS org_name, v.key_id, k.label, k.start, sum(v.calls)::bigint AS calls,

@@ -9,7 +9,7 @@ from services.auth.usecases.create_role import CreateRole
 from services.auth.usecases.invite_user import InviteUser
 from services.auth.usecases.issue_key import IssueKey
 from services.auth.usecases.issue_personal_key import IssuePersonalKey
-from services.auth.usecases.log_model_deed import LogModelDeed
+from services.auth.usecases.log_deed import LogDeed
 from services.auth.usecases.project_subscription import ProjectSubscription
 from services.auth.usecases.record_calls import RecordCalls
 from services.auth.usecases.remove_role import RemoveRole
@@ -37,7 +37,7 @@ class UseCases:
     invite_user: InviteUser
     issue_key: IssueKey
     issue_personal_key: IssuePersonalKey
-    log_model_deed: LogModelDeed
+    log_deed: LogDeed
     project_subscription: ProjectSubscription
     record_calls: RecordCalls
     remove_role: RemoveRole

@@ -3,6 +3,7 @@
 import uuid
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Protocol
 
 import msgspec
 
@@ -15,6 +16,7 @@ from services.auth.domain.errors import Conflict, InvalidApiKey, InvalidRequest,
 from services.auth.domain.key import (
     LIVE_KEYS_MAX,
     Key,
+    KeyHolder,
     KeyKind,
     checked_api_version,
     checked_key_per_minute,
@@ -23,7 +25,7 @@ from services.auth.domain.key import (
 )
 from services.auth.domain.maker import bounded, check_grants
 from services.auth.domain.organization import Organization
-from services.auth.domain.ports import Accounts, Change
+from services.auth.domain.ports import Accounts
 
 
 class KeyOrder(msgspec.Struct, frozen=True, kw_only=True):
@@ -108,7 +110,13 @@ class IssueKey:
         return IssuedKey(key=key, role_name=role.name, text=text, av=change.av)
 
 
-async def maker_of(change: Change, by: Actor | None, now: datetime) -> Principal | None:
+class Holders(Protocol):
+    """Where the asking key is read again."""
+
+    async def holder(self, key_id: uuid.UUID) -> KeyHolder: ...
+
+
+async def maker_of(change: Holders, by: Actor | None, now: datetime) -> Principal | None:
     """What the asking key may do as of this transaction, whatever an edge remembered; None: the operator, who may all.
 
     Raises InvalidApiKey.

@@ -2,14 +2,11 @@
 
 import uuid
 from dataclasses import dataclass
-from datetime import timedelta
-from typing import Final
 
 from libs.common.clock import Clock
 from libs.common.contracts.edge import CallsCounted
 from services.auth.domain.ports import CallRecords
-
-KEPT: Final = timedelta(days=90)  # how long single calls can be read
+from services.auth.domain.retention import SINGLE_CALLS
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,5 +20,5 @@ class RecordCalls:
         await self.records.record(message, message_id)
 
     async def forget(self) -> int:
-        """Drop single calls older than `KEPT`; how many."""
-        return await self.records.forget(self.clock.now() - KEPT)
+        """Drop single calls over their time; how many."""
+        return await self.records.forget(self.clock.now() - SINGLE_CALLS)

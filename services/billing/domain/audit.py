@@ -55,10 +55,21 @@ class OrganizationAudit(msgspec.Struct, frozen=True, kw_only=True):
         )
 
 
+class SealHead(msgspec.Struct, frozen=True, kw_only=True):
+    """The newest seal: who keeps its chain elsewhere can tell later that nothing below it was changed or cut off."""
+
+    seal_no: int
+    chain: str  # hexadecimal
+    sealed_at: datetime
+    sealed_rows: int  # of all seals
+    unsealed_rows: int  # posted since; the next seal covers them
+
+
 class Audit(msgspec.Struct, frozen=True, kw_only=True):
     """`verify`: every organization asked for, and the chain of seals over all of them."""
 
     organizations: list[OrganizationAudit]
+    head: SealHead | None  # None: nothing is sealed yet
     seals: int
     seal_mismatches: int  # seals whose digest, counts or links do not recompute
     rule_violations: int
@@ -105,6 +116,12 @@ class Books(Protocol):
 
     async def seal(self) -> int:
         """Seal what is final; answers how many rows that were."""
+
+    async def head(self) -> SealHead | None:
+        """The newest seal; None before the first one."""
+
+    async def chain_at(self, seal_no: int) -> str | None:
+        """The chain of that seal, in hexadecimal; None if there is no such seal."""
 
     async def snapshot(self) -> None:
         """Note the balances at the newest seal, so that the next reconciliations start from there."""

@@ -66,6 +66,13 @@ class UnknownOrganization(FangateError):
     status_hint = 404
 
 
+class PlanNotOpen(FangateError):
+    """Only the operator gives this plan; those to be taken by oneself are open in the list of plans."""
+
+    code = "NOT_ENABLED"
+    status_hint = 403
+
+
 class UnknownPlan(FangateError):
     """There is no such plan."""
 

@@ -24,6 +24,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     monthly_credits: int
     per_minute: int
     per_day: int
+    is_open: bool = False  # a customer may change up to it by itself
 
     def is_beyond(self, other: "Plan") -> bool:
         """Whether a change from `other` to this plan is an upgrade, which happens at once; else it waits for the period's end."""

@@ -10,6 +10,8 @@ from libs.common.clock import Clock
 from libs.common.contracts import billing, edge, takedowns
 from libs.common.contracts.envelope import LEDGER_QUEUES, Context, Message
 from libs.common.errors import FangateError
+from libs.common.telemetry.log import logger
+from libs.common.telemetry.trace import is_sampled_id
 from services.billing.domain.audit import Books
 from services.billing.domain.errors import InvalidRequest, LeaseInvalid, UnknownPlan
 from services.billing.domain.reads import Reads, export_span, ledger_filter, usage_span
@@ -28,6 +30,8 @@ LULL_BYTES: Final = 16_384
 LULL_S: Final = 0.050
 RECORDS_MAX: Final = 1_000  # of one transaction; a message carries up to 256
 PAGE_MAX: Final = 100  # lines of a listing
+
+_log = logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,9 +86,9 @@ class Handlers:
             raise InvalidRequest("body: either plan or cancels is expected")
         try:
             if request.plan is None:
-                await self.cancel_subscription(request.org_id)
+                await self.cancel_subscription(request.org_id, by=request.by)
             else:
-                await self.change_plan(request.org_id, request.plan)
+                await self.change_plan(request.org_id, request.plan, by=request.by)
         except UnknownPlan as exc:
             raise InvalidRequest(f"plan: {exc.public}") from exc
         return await self.reads.subscription(request.org_id)
@@ -103,6 +107,18 @@ class Handlers:
             started = time.perf_counter()
             posted = await self.append(messages)
             count_posted(posted, seconds=time.perf_counter() - started)
+            _tell(messages)
+
+
+def _tell(messages: Sequence[Message]) -> None:
+    """The log line of each call that other services log as well: a debit's id is the request's."""
+    for message in messages:
+        if isinstance(message, edge.UsageRecorded):
+            for usage in message.records:
+                if is_sampled_id(usage.id):
+                    _log.info(
+                        "usage posted", request_id=str(usage.id), org_id=str(usage.org_id), route=usage.route, credits=usage.cost
+                    )  # fmt: skip
 
 
 def consumers(do: Handlers) -> list[Consumer]:

@@ -46,8 +46,9 @@ class Work:
 
     async def seal(self) -> None:
         rows = await self.books.seal()
-        if rows:
-            _log.info("sealed", rows=rows)
+        if rows and (head := await self.books.head()) is not None:
+            # The log is kept elsewhere than the ledger: `verify --head` holds a ledger to any of these lines.
+            _log.info("sealed", rows=rows, seal_no=head.seal_no, chain=head.chain)
 
     async def reconcile(self) -> None:
         in_full = time.monotonic() >= self.full_at

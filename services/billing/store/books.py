@@ -8,7 +8,7 @@ from libs.common.contracts import billing as contracts
 from libs.common.db.pool import Database, Record, Tx
 from libs.common.db.queries import load_queries
 from libs.common.ids import derived_id
-from services.billing.domain.audit import Audit, LeaseLine, OrganizationAudit, Reconciliation, StatementLine
+from services.billing.domain.audit import Audit, LeaseLine, OrganizationAudit, Reconciliation, SealHead, StatementLine
 from services.billing.domain.bucket import BucketKind
 from services.billing.domain.lease import Holder, LeaseState
 from services.billing.domain.ledger import Code
@@ -54,6 +54,13 @@ class PostgresBooks:
 
     async def seal(self) -> int:
         return int(await self._db.fetchval(BOOKS.seal))
+
+    async def head(self) -> SealHead | None:
+        return _head(await self._db.fetchrow(BOOKS.newest_seal))
+
+    async def chain_at(self, seal_no: int) -> str | None:
+        chain: str | None = await self._db.fetchval(BOOKS.chain_at, seal_no)
+        return chain
 
     async def snapshot(self) -> None:
         await self._db.execute(BOOKS.take_snapshot)
@@ -111,6 +118,7 @@ class PostgresBooks:
             organizations = await _organizations(tx, org_id, broken)
             return Audit(
                 organizations=organizations,
+                head=_head(await tx.fetchrow(BOOKS.newest_seal)),
                 seals=head["seal_no"],
                 seal_mismatches=len(broken),
                 rule_violations=sum(rules),
@@ -132,9 +140,11 @@ class PostgresBooks:
     async def plans(self) -> list[Plan]:
         return [plan_of(row) for row in await self._db.fetch(QUERIES.plans)]
 
-    async def set_plan(self, code: str, *, monthly_credits: int, per_minute: int, per_day: int) -> Plan:
+    async def set_plan(
+        self, code: str, *, monthly_credits: int, per_minute: int, per_day: int, is_open: bool = False
+    ) -> Plan:
         """Make or change a plan; answers it with its new version."""
-        row = await self._db.fetchrow(QUERIES.set_plan, code, monthly_credits, per_minute, per_day)
+        row = await self._db.fetchrow(QUERIES.set_plan, code, monthly_credits, per_minute, per_day, is_open)
         assert row is not None
         return plan_of(row)
 
@@ -192,6 +202,15 @@ async def _organizations(tx: Tx, org_id: UUID | None, broken: list[UUID | None])
         for row in await tx.fetch(BOOKS.sums_of_buckets, org_id)
         for one in [row["org_id"]]
     ]
+
+
+def _head(row: Record | None) -> SealHead | None:
+    if row is None:
+        return None
+    return SealHead(
+        seal_no=row["seal_no"], chain=row["chain"], sealed_at=row["sealed_at"], sealed_rows=row["sealed_rows"],
+        unsealed_rows=row["unsealed_rows"],
+    )  # fmt: skip
 
 
 def _holder(row: Record) -> str:

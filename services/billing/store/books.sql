@@ -136,6 +136,17 @@ WHERE s.seal_no BETWEEN $1 AND $2 AND (s.prev <> s.before OR s.xid_from <> s.end
   OR s.n IS DISTINCT FROM (SELECT sum(n) FROM org_seals WHERE seal_no = s.seal_no)
   OR s.chain <> sha256(s.prev || s.digest || int8send(s.xid_from) || int8send(s.xid_to) || int8send(s.n)));
 
+-- name: newest_seal
+-- The newest seal, and how many rows all seals cover and how many came after them.
+SELECT seal_no, encode(chain, 'hex') AS chain, sealed_at,
+  (SELECT sum(n) FROM seals)::bigint AS sealed_rows,
+  (SELECT count(*) FROM transfers WHERE posted_xid >= s.xid_to) AS unsealed_rows
+FROM seals s ORDER BY seal_no DESC LIMIT 1;
+
+-- name: chain_at
+-- The chain of seal $1.
+SELECT encode(chain, 'hex') FROM seals WHERE seal_no = $1;
+
 -- name: seal_head
 -- The newest seal, and how long the oldest transfer after it waits.
 SELECT coalesce(max(seal_no), 0)::bigint AS seal_no,

@@ -255,6 +255,7 @@ def plan_of(row: Record) -> Plan:
         monthly_credits=row["monthly_credits"],
         per_minute=row["rpm"],
         per_day=row["rpd"],
+        is_open=row["is_open"],
     )
 
 

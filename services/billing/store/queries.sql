@@ -125,29 +125,29 @@ WHERE i.inhparent = 'transfers'::regclass;
 
 -- name: plan
 -- One plan.
-SELECT code, version, monthly_credits, rpm, rpd FROM plans WHERE code = $1;
+SELECT code, version, monthly_credits, rpm, rpd, is_open FROM plans WHERE code = $1;
 
 -- name: set_plan
 -- Make a plan, or change it: who already subscribes gets its credits at the next period and its limits at the next change.
-INSERT INTO plans AS p (code, monthly_credits, rpm, rpd) VALUES ($1, $2, $3, $4)
+INSERT INTO plans AS p (code, monthly_credits, rpm, rpd, is_open) VALUES ($1, $2, $3, $4, $5)
 ON CONFLICT (code) DO UPDATE SET monthly_credits = excluded.monthly_credits, rpm = excluded.rpm, rpd = excluded.rpd,
-  version = p.version + 1
-RETURNING code, version, monthly_credits, rpm, rpd;
+  is_open = excluded.is_open, version = p.version + 1
+RETURNING code, version, monthly_credits, rpm, rpd, is_open;
 
 -- name: plans
 -- All plans, the smallest first.
-SELECT code, version, monthly_credits, rpm, rpd FROM plans ORDER BY monthly_credits, code;
+SELECT code, version, monthly_credits, rpm, rpd, is_open FROM plans ORDER BY monthly_credits, code;
 
 -- name: subscription
 -- An organization's subscription with its plan.
 SELECT s.org_id, s.status, s.period_start, s.period_end, s.anchor_day, s.next_plan, s.cancels, s.past_due_since, s.allowance,
-  s.due_at, p.code, p.version, p.monthly_credits, p.rpm, p.rpd
+  s.due_at, p.code, p.version, p.monthly_credits, p.rpm, p.rpd, p.is_open
 FROM subscriptions s JOIN plans p ON p.code = s.plan WHERE s.org_id = $1;
 
 -- name: subscriptions
 -- The same of several.
 SELECT s.org_id, s.status, s.period_start, s.period_end, s.anchor_day, s.next_plan, s.cancels, s.past_due_since, s.allowance,
-  s.due_at, p.code, p.version, p.monthly_credits, p.rpm, p.rpd
+  s.due_at, p.code, p.version, p.monthly_credits, p.rpm, p.rpd, p.is_open
 FROM subscriptions s JOIN plans p ON p.code = s.plan WHERE s.org_id = ANY($1::uuid[]);
 
 -- name: set_subscription

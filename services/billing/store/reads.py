@@ -131,7 +131,11 @@ class PostgresReads:
 
 def _shown(plan: Plan) -> contracts.Plan:
     return contracts.Plan(
-        code=plan.code, monthly_credits=plan.monthly_credits, per_minute=plan.per_minute, per_day=plan.per_day
+        code=plan.code,
+        monthly_credits=plan.monthly_credits,
+        per_minute=plan.per_minute,
+        per_day=plan.per_day,
+        is_open=plan.is_open,
     )
 
 

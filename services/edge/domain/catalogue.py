@@ -32,6 +32,7 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
     key_per_minute: int | None = None  # of that window; None = the key's own limit
     model_is_keys: bool = False  # the path names no model: it is the one that the key is bound to
     requires_version: bool = False  # a request without a version is refused
+    feature: str = ""  # which the operator switches on for single organizations; sandbox keys need none
     shows_secret: bool = False  # the answer holds what is shown once, to the caller who asked
 
     @property

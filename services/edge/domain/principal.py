@@ -35,6 +35,8 @@ def refusal_of(caller: Principal, route: Route, address: str) -> Refusal | None:
         return Refusal("ORGANIZATION_SUSPENDED")
     if caller.kind == "personal" and PERSONAL_KEYS not in caller.features:
         return Refusal("NOT_ENABLED", "Personal keys are not enabled for this organization: ask the operator")
+    if route.feature and route.feature not in caller.features and caller.kind != "sandbox":
+        return Refusal("NOT_ENABLED", "This API is not enabled for this organization: ask the operator")
     if caller.addresses and not is_allowed(caller.addresses, address):
         return Refusal("PERMISSION_DENIED", f"This key may not be used from {address}")
     if route.permission is not None and route.permission not in caller.permissions:

@@ -1,6 +1,6 @@
 """The first fork of every request: pages for people here, the API there."""
 
-from collections.abc import Awaitable, Callable, Container, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from typing import Protocol
 
 from aiohttp import web
@@ -20,23 +20,22 @@ class Listed(Protocol):
     """A handler of these paths and no others."""
 
     @property
-    def paths(self) -> Container[str]: ...
+    def paths(self) -> Collection[str]: ...
     def __call__(self, request: web.BaseRequest) -> Awaitable[web.StreamResponse]: ...
 
 
 class Front:
     """What is asked of this process: the pages of links, the pages of the documentation, or the API."""
 
-    def __init__(self, edge: Handler, *, links: Sequence[Prefixed], docs: Listed) -> None:
+    def __init__(self, edge: Handler, *, links: Sequence[Prefixed], docs: Listed, files: Sequence[Listed] = ()) -> None:
         """All that is nobody's is the edge's to refuse."""
         self._edge = edge
         self._links = tuple(links)
-        self._docs = docs
-        self._docs_paths = docs.paths
+        self._listed: dict[str, Handler] = {path: pages for pages in (docs, *files) for path in pages.paths}
 
     def __call__(self, request: web.BaseRequest) -> Awaitable[web.StreamResponse]:
         path = request.rel_url.raw_path
         for pages in self._links:
             if path.startswith(pages.prefix):
                 return pages(request)
-        return (self._docs if path in self._docs_paths else self._edge)(request)
+        return self._listed.get(path, self._edge)(request)

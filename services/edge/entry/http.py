@@ -18,6 +18,7 @@ from uuid import UUID
 import msgspec
 from aiohttp import web
 
+from libs.common.clock import Clock, SystemClock
 from libs.common.contracts.auth import Actor
 from libs.common.contracts.edge import KeyCall
 from libs.common.contracts.envelope import Message
@@ -37,6 +38,7 @@ from services.edge.domain.queries import check_query
 from services.edge.domain.refusal import Refusal
 from services.edge.domain.upstream import Upstream, refusal_of
 from services.edge.entry import answers
+from services.edge.entry.abuse import Refused
 from services.edge.entry.credentials import presented_key
 from services.edge.entry.observe import Observer
 from services.edge.entry.openapi import document as openapi
@@ -77,6 +79,8 @@ class Edge:
         limits: Mapping[str, int] = NO_LIMITS,
         require_https: bool,
         base_url: str = "",
+        accept_trace: Callable[[str | None, UUID], str] = accept_traceparent,
+        clock: Clock | None = None,
     ) -> None:
         """The first surface also answers for paths of none. Raises ValueError if the routes collide or lack a permission."""
         self._fallback = surfaces[0]
@@ -104,7 +108,8 @@ class Edge:
         self._proxies = proxies
         self._require_https = require_https
         self._base_url = base_url.rstrip("/")
-        self._observer = Observer()
+        self._accept_trace = accept_trace
+        self._observer = Observer(Refused(clock or SystemClock()))
 
     async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
         request_id = uuid7()
@@ -148,6 +153,13 @@ class Edge:
                 )
             )  # fmt: skip
 
+    def route_name(self, request: web.BaseRequest) -> str:
+        """The name of the route that is asked for; `unmatched` where there is none."""
+        try:
+            return self._router.find(request.method, request.rel_url.raw_path)[0].name
+        except Refusal:
+            return "unmatched"
+
     def bad_http(self, status: int) -> web.StreamResponse:
         """The answer to what is no HTTP request, or to a crash below the handler. No surface is known: the first one's words."""
         if status >= 500:
@@ -176,7 +188,7 @@ class Edge:
         key = presented_key(headers, surface)
         address = self._proxies.client(request.remote or "", headers.getall("X-Forwarded-For", ()))
         credential, caller = await self._authenticate(key, address)
-        current_traceparent.set(accept_traceparent(headers.get("traceparent")))
+        current_traceparent.set(self._accept_trace(headers.get("traceparent"), exchange.id))
         spoken = self._versions(headers, surface, route, caller.api_version)
         exchange.version, exchange.asked, exchange.spoken = spoken.version, spoken.asked, spoken.headers
         too_large = declared_too_large(request, surface.body_bytes_max)

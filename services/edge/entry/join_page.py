@@ -5,6 +5,7 @@ from html import escape
 from typing import Final
 
 from libs.common.contracts.auth import InvitationShown
+from services.edge.entry.link_pages import Sent
 from services.edge.entry.page import a_page
 from services.edge.usecases.join_organization import JoinOrganization
 
@@ -43,7 +44,7 @@ class JoinPage:
         )
         return a_page(f"Join {escape(shown.organization)}", body)
 
-    async def send(self, token: str, _fields: Mapping[str, str], *, address: str) -> tuple[bool, bytes | None]:
+    async def send(self, token: str, _fields: Mapping[str, str], *, address: str) -> Sent:
         shown = await self._join(token, address=address)
         text = _JOINED.format(email=escape(shown.email), organization=escape(shown.organization))
-        return True, a_page(f"You have joined {escape(shown.organization)}", text)
+        return Sent(is_done=True, page=a_page(f"You have joined {escape(shown.organization)}", text))

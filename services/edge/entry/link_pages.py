@@ -4,12 +4,14 @@ No script, no cookies but the form's own, nothing kept by browsers or proxies. T
 from our own page in the same browser (origin, and a token bound to a cookie), at most some failures a minute per address.
 """
 
+import abc
 import hashlib
 import hmac
 import re
 import secrets
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, Final, Protocol
 from urllib.parse import parse_qs
 from uuid import UUID
@@ -61,6 +63,26 @@ _unhandled = UNHANDLED_ERRORS.labels("edge")
 _log = logger(__name__)
 
 
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """What a browser keeps for its way to a platform and back, for so many seconds; 0 = no longer."""
+
+    value: str
+    seconds: int
+
+    def __repr__(self) -> str:
+        return "<Kept>"
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """What came of a form. `page` None: the link's own page says it."""
+
+    is_done: bool
+    page: bytes | None = None
+    kept: Kept | None = None
+
+
 class LinkPage(Protocol):
     """What stands behind one kind of link. Both verbs that ask raise Refusal: `LINK_GONE`, 503, 504."""
 
@@ -82,32 +104,24 @@ class LinkPage(Protocol):
         """Its page. `form` is the form's own token; `problem` what went wrong just now."""
         ...
 
-    async def send(self, token: str, fields: Mapping[str, str], *, address: str) -> tuple[bool, bytes | None]:
-        """Take what was typed. Whether it did what was wanted, and the page that says so; None: the link's own says it.
-        Raises Refusal (400, 409) for what cannot be used, too.
-        """
+    async def send(self, token: str, fields: Mapping[str, str], *, address: str) -> Sent:
+        """Take what was typed. Raises Refusal (400, 409) for what cannot be used, too."""
         ...
 
 
-class LinkPages:
-    """The handler of everything below the prefix of `page`. Answers everything, raises nothing."""
+class Pages(abc.ABC):
+    """What all handlers of pages share: they answer everything, raise nothing, and tell nobody what the address was."""
 
-    def __init__(
-        self,
-        page: LinkPage,
-        *,
-        failures: Failures,
-        proxies: TrustedProxies,
-        require_https: bool,
-        base_url: str = "",
-    ) -> None:
-        """`base_url` is where our own pages come from; empty: wherever the request says it went."""
-        self.prefix = page.prefix
-        self._link = page
+    def __init__(self, name: str, *, failures: Failures, proxies: TrustedProxies, require_https: bool) -> None:
+        """`name` is theirs in metrics and the log."""
+        self._name = name
         self._failures = failures
         self._proxies = proxies
         self._require_https = require_https
-        self._origin = "/".join(base_url.split("/")[:3])
+
+    @abc.abstractmethod
+    async def _answer(self, request: web.BaseRequest) -> Answer:
+        """Raises Refusal."""
 
     async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
         started, request_id = time.perf_counter(), uuid7()
@@ -123,7 +137,7 @@ class LinkPages:
             refusal = Refusal("INTERNAL_ERROR")
         if refusal is not None:
             title = _TITLES.get(refusal.status, "This did not work")
-            answer = _html(refusal.status, message_page(title, refusal.public))
+            answer = html_answer(refusal.status, message_page(title, refusal.public))
             if refusal.retry_after_s:
                 answer.headers["Retry-After"] = str(refusal.retry_after_s)
             if refusal.allow:
@@ -134,20 +148,70 @@ class LinkPages:
         self._observe(request, request_id, answer.status, refusal, time.perf_counter() - started)
         return answer
 
+    def _check_https(self, request: web.BaseRequest) -> None:
+        if self._require_https and not self._is_https(request):
+            raise Refusal("HTTPS_REQUIRED", "Open this link by https://")
+
+    def _caller(self, request: web.BaseRequest) -> str:
+        """The client's address. Raises Refusal (429) for one that was wrong too often."""
+        address = self._proxies.client(request.remote or "", request.headers.getall("X-Forwarded-For", ()))
+        if blocked_ms := self._failures.blocked_ms(address):
+            wait_s = -(-blocked_ms // 1_000)
+            raise Refusal("TOO_MANY_FAILED_AUTH", f"Wait {wait_s} seconds, then try again.", retry_after_s=wait_s)
+        return address
+
+    def _is_https(self, request: web.BaseRequest) -> bool:
+        forwarded = request.headers.getall("X-Forwarded-Proto", ())
+        return self._proxies.is_https(request.remote or "", forwarded, direct=request.secure)
+
+    def _observe(
+        self, request: web.BaseRequest, request_id: UUID, status: int, refusal: Refusal | None, seconds: float
+    ) -> None:
+        """Metrics, and a line without path, address, cookie or body: each could give a secret away."""
+        INFLIGHT.dec()
+        method = request.method if request.method in _METHODS else "other"
+        reason = "" if refusal is None else "caller" if status < 500 else "ours"
+        REQUESTS.labels(self._name, method, f"{status // 100}xx", reason).inc()
+        DURATION.labels(self._name).observe(seconds)
+        facts = {} if refusal is None else {"code": refusal.code, "detail": refusal.detail}
+        _log.info(
+            self._name.replace("_", " "),
+            request_id=str(request_id),
+            method=method,
+            status=status,
+            ms=round(seconds * 1_000, 2),
+            **facts,
+        )
+
+
+class LinkPages(Pages):
+    """The handler of everything below the prefix of `page`."""
+
+    def __init__(
+        self,
+        page: LinkPage,
+        *,
+        failures: Failures,
+        proxies: TrustedProxies,
+        require_https: bool,
+        base_url: str = "",
+    ) -> None:
+        """`base_url` is where our own pages come from; empty: wherever the request says it went."""
+        super().__init__(page.name, failures=failures, proxies=proxies, require_https=require_https)
+        self.prefix = page.prefix
+        self._link = page
+        self._origin = "/".join(base_url.split("/")[:3])
+
     async def _answer(self, request: web.BaseRequest) -> Answer:
         if request.rel_url.raw_path == STYLE_PATH and request.method in {"GET", "HEAD"}:
             return _style()
-        if self._require_https and not self._is_https(request):
-            raise Refusal("HTTPS_REQUIRED", "Open this link by https://")
+        self._check_https(request)
         if request.method not in _METHODS:
             raise Refusal("METHOD_NOT_ALLOWED", allow="GET, HEAD, POST")
         token = request.rel_url.raw_path.removeprefix(self.prefix)
         if not _TOKEN.fullmatch(token):
             raise Refusal("LINK_GONE")
-        address = self._proxies.client(request.remote or "", request.headers.getall("X-Forwarded-For", ()))
-        if blocked_ms := self._failures.blocked_ms(address):
-            wait_s = -(-blocked_ms // 1_000)
-            raise Refusal("TOO_MANY_FAILED_AUTH", f"Wait {wait_s} seconds, then try again.", retry_after_s=wait_s)
+        address = self._caller(request)
         try:
             if request.method == "POST":
                 return await self._take(request, token, address)
@@ -169,7 +233,7 @@ class LinkPages:
                 "INVALID_REQUEST", "The page was too old, or cookies are off: open the link again.", status=403
             )
         try:
-            is_done, page = await self._link.send(token, fields, address=address)
+            sent = await self._link.send(token, fields, address=address)
         except Refusal as exc:
             if exc.status == 504:  # the platform is slow: the sign-in goes on, and the page tells how it ends
                 return self._see_other(token)
@@ -177,9 +241,12 @@ class LinkPages:
                 raise
             await self._failures.count(address)
             return self._page(request, token, await self._link.show(token), status=400, problem=exc.public)
-        if not is_done:
+        if not sent.is_done:
             await self._failures.count(address)
-        return self._see_other(token) if page is None else _html(200, page)
+        answer = self._see_other(token) if sent.page is None else html_answer(200, sent.page)
+        if sent.kept is not None:
+            keep(answer, sent.kept, is_https=self._is_https(request))
+        return answer
 
     def _page(
         self, request: web.BaseRequest, token: str, shown: Any, *, status: int = 200, problem: str = ""
@@ -188,7 +255,7 @@ class LinkPages:
         is_known = _COOKIE.fullmatch(cookie) is not None
         if not is_known:
             cookie = secrets.token_urlsafe(24)
-        answer = _html(status, self._link.render(shown, form=_form_token(token, cookie), problem=problem))
+        answer = html_answer(status, self._link.render(shown, form=_form_token(token, cookie), problem=problem))
         if not is_known:
             answer.set_cookie(
                 COOKIE, cookie, max_age=COOKIE_SECONDS, path=self.prefix, httponly=True, samesite="Strict",
@@ -197,7 +264,7 @@ class LinkPages:
         return answer
 
     def _see_other(self, token: str) -> Answer:
-        answer = _html(303, b"")
+        answer = html_answer(303, b"")
         answer.headers["Location"] = self.prefix + token
         return answer
 
@@ -208,29 +275,6 @@ class LinkPages:
         is_own = (origin == own and bool(own)) if origin is not None else site == "same-origin"
         if not is_own or site not in {None, "same-origin", "none"}:
             raise Refusal("INVALID_REQUEST", "The form did not come from this page: open the link again.", status=403)
-
-    def _is_https(self, request: web.BaseRequest) -> bool:
-        forwarded = request.headers.getall("X-Forwarded-Proto", ())
-        return self._proxies.is_https(request.remote or "", forwarded, direct=request.secure)
-
-    def _observe(
-        self, request: web.BaseRequest, request_id: UUID, status: int, refusal: Refusal | None, seconds: float
-    ) -> None:
-        """Metrics, and a line without path, address, cookie or body: each could give a secret away."""
-        INFLIGHT.dec()
-        method = request.method if request.method in _METHODS else "other"
-        reason = "" if refusal is None else "caller" if status < 500 else "ours"
-        REQUESTS.labels(self._link.name, method, f"{status // 100}xx", reason).inc()
-        DURATION.labels(self._link.name).observe(seconds)
-        facts = {} if refusal is None else {"code": refusal.code, "detail": refusal.detail}
-        _log.info(
-            self._link.name.replace("_", " "),
-            request_id=str(request_id),
-            method=method,
-            status=status,
-            ms=round(seconds * 1_000, 2),
-            **facts,
-        )
 
 
 def _form_token(token: str, cookie: str) -> str:
@@ -258,7 +302,21 @@ async def _fields(request: web.BaseRequest) -> dict[str, str]:
     return {name: values[-1] for name, values in fields.items()}
 
 
-def _html(status: int, body: bytes) -> Answer:
+def kept_name(*, is_https: bool) -> str:
+    """The cookie of `Kept`: no other site, and no subdomain of ours, can set one with that prefix."""
+    return "__Host-consent" if is_https else "consent"
+
+
+def keep(answer: Answer, kept: Kept, *, is_https: bool) -> None:
+    """Have the browser keep it. Lax: it comes back by a link on the platform's site."""
+    answer.set_cookie(
+        kept_name(is_https=is_https), kept.value, max_age=kept.seconds, path="/", httponly=True, samesite="Lax",
+        secure=is_https,
+    )  # fmt: skip
+
+
+def html_answer(status: int, body: bytes) -> Answer:
+    """A page, or the way to one, with the headers of all pages."""
     return Answer(status=status, body=body, headers=_HEADERS.copy())
 
 

@@ -1,6 +1,5 @@
 """What is told of each request: metrics always, one log line for errors, slow calls and one in a hundred of the rest."""
 
-import itertools
 import time
 from typing import Final
 from uuid import UUID
@@ -9,12 +8,11 @@ from aiohttp import web
 
 from libs.common.telemetry.log import logger
 from libs.common.telemetry.metrics import LATENCY_BUCKETS, OVERHEAD_BUCKETS, Counter, Gauge, Histogram
+from libs.common.telemetry.trace import SLOW_SECONDS, current_traceparent, is_sampled, is_sampled_id, names_of
 from services.edge.domain.catalogue import Route
 from services.edge.domain.refusal import Refusal
+from services.edge.entry.abuse import Refused
 from services.edge.usecases.proxy_call import Call
-
-SLOW_SECONDS: Final = 2.0
-SAMPLE: Final = 100  # one in this many 2xx is logged
 
 REQUESTS = Counter("fangate_http_requests_total", "Requests answered", ["route", "method", "status_class", "reason"])
 DURATION = Histogram(
@@ -35,10 +33,10 @@ _log = logger(__name__)
 class Observer:
     """Children of metrics are bound once per route and outcome."""
 
-    def __init__(self) -> None:
+    def __init__(self, refused: Refused) -> None:
+        self._refused = refused
         self._requests: dict[tuple[str, str, int, str], Counter] = {}
         self._durations: dict[str, Histogram] = {}
-        self._running = itertools.count()
         self._auth_ok = AUTH.labels("ok")
 
     def started(self) -> float:
@@ -60,6 +58,8 @@ class Observer:
         if duration is None:
             duration = self._durations[name] = DURATION.labels(name)
         duration.observe(seconds)
+        if refusal is not None:
+            self._refused.saw(refusal, None if call is None else call.caller)
         upstream_ms = call.upstream.upstream_ms if call is not None and call.upstream is not None else 0
         if call is not None:
             self._auth_ok.inc()
@@ -67,7 +67,9 @@ class Observer:
                 OVERHEAD.observe(max(0.0, seconds - upstream_ms / 1_000))
         elif refusal is not None and refusal.status == 401:
             AUTH.labels(refusal.code.lower()).inc()
-        if refusal is None and seconds < SLOW_SECONDS and next(self._running) % SAMPLE:
+        trace = current_traceparent.get()  # empty: refused before it was looked at, or a path of ours
+        is_told = is_sampled(trace) if trace else is_sampled_id(request_id)
+        if refusal is None and seconds < SLOW_SECONDS and not is_told:
             return
         _line(request, request_id, status, name, call, refusal, seconds, upstream_ms)
 
@@ -91,7 +93,7 @@ def _line(
     seconds: float, upstream_ms: int,
 ) -> None:  # fmt: skip
     facts: dict[str, object] = {
-        "request_id": str(request_id), "route": route, "method": ascii(request.method)[1:-1][:16], "status": status,
+        **names_of(current_traceparent.get()), "request_id": str(request_id), "route": route, "method": ascii(request.method)[1:-1][:16], "status": status,
         "ms": round(seconds * 1_000, 2),
     }  # fmt: skip
     if call is not None:

@@ -3,6 +3,8 @@
 First what a caller is told, then what the platform did to us (`gateways/` raises it, use cases turn it into the former).
 """
 
+from typing import Final
+
 from libs.common.errors import DeadlinePassed, FangateError, Unavailable
 
 
@@ -133,6 +135,9 @@ class SignInRefused(Exception):
     def __init__(self, reason: str) -> None:
         self.reason = reason
         super().__init__(reason)
+
+
+GRANT_REFUSED: Final = "grant_refused"  # the reason of a SignInRefused: the user, or the platform, ended the consent
 
 
 class ChallengeExpired(Exception):

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
-from services.sessions.domain.model import State
+from services.sessions.domain.model import BY_CONSENT, State
 
 LINK_LIFE: Final = timedelta(minutes=15)
 ATTEMPTS_MAX: Final = 10  # forms: typing errors are human, guessing is not served
@@ -30,7 +30,7 @@ class LinkView:
     provider: str
     state: State
     reason: str
-    has_credentials: bool
+    has_credentials: bool  # or the code of a consent
     is_used: bool
 
     @property
@@ -42,4 +42,4 @@ class LinkView:
             return "code"
         if self.state is State.CONNECTING and self.has_credentials:
             return "working"
-        return "credentials"
+        return "consent" if self.provider in BY_CONSENT else "credentials"

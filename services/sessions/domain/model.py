@@ -66,6 +66,11 @@ _AFTER: Final[dict[tuple[State, Change], State]] = {
 }
 
 
+BY_CONSENT: Final = frozenset(
+    {"fanvue"}
+)  # providers whose users are asked by the platform; nobody types a password here
+
+
 class InvalidChange(Exception):
     """Not possible for a model in this state: a broken invariant, or two who act at once."""
 

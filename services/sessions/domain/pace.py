@@ -18,12 +18,22 @@ class Rate:
         return 60_000 / self.per_minute
 
 
+@dataclass(frozen=True, slots=True)
+class Allowance:
+    """What a platform says of its own limit: of `limit` calls in a window `remaining` are left until `reset_s` from now."""
+
+    limit: int
+    remaining: int
+    reset_s: int
+
+
 @dataclass(slots=True)
 class Bucket:
     """`empty_until_ms`: when the bucket is full again, less the whole burst, is when the next call may go."""
 
     full_at_ms: float = 0.0
     held_until_ms: float = 0.0  # the platform asked for a pause
+    learnt_per_minute: int = 0  # by the platform's own word; 0 = it said nothing
 
     def wait_ms(self, rate: Rate, now_ms: float) -> float:
         """How long the next call has to wait; 0 = it may go now."""

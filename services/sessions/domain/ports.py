@@ -14,6 +14,7 @@ from services.sessions.domain.account import Holder
 from services.sessions.domain.credentials import Credentials, Pending, Session
 from services.sessions.domain.link import Link, LinkView
 from services.sessions.domain.model import Model
+from services.sessions.domain.pace import Allowance
 from services.sessions.domain.upstream_call import Outcome, Recorded, UpstreamAnswer, UpstreamRequest
 
 
@@ -74,6 +75,25 @@ class Provider(Protocol):
 
     async def call(self, session: Session, request: UpstreamRequest, *, timeout_ms: int) -> UpstreamAnswer:
         """Any answer of the platform that can be passed on, whatever its status. Raises NotSent, Dropped, TimedOut, Unusable."""
+        ...
+
+
+class Consents(Protocol):
+    """A platform that asks its user itself (OAuth 2.0 authorization code with PKCE). What comes of it is a session of the
+    `Provider` of the same name.
+    """
+
+    @property
+    def issuer(self) -> str:
+        """Who the platform says it is, where it says so (RFC 9207)."""
+        ...
+
+    def url(self, challenge: str) -> str:
+        """Where the user's browser goes, but for the state."""
+        ...
+
+    async def exchange(self, code: str, verifier: str) -> SignedIn:
+        """A session for a code, which works once. Raises SignInRefused, PlatformTrouble."""
         ...
 
 
@@ -142,6 +162,14 @@ class HeldModel(Protocol):
         """Count a form of the link. False = the link is used, expired, or was tried `ATTEMPTS_MAX` times."""
         ...
 
+    async def begin_consent(self, digest: bytes, consent: bytes) -> None:
+        """The browser that knows what `consent` is the digest of was sent to the platform behind this link; it is the only one."""
+        ...
+
+    async def take_consent(self, consent: bytes, problem: str) -> bool:
+        """Use it up, and keep for the link's page what went wrong; "" = nothing. False = it is used already, or replaced."""
+        ...
+
 
 class ModelStore(Protocol):
     """The truth about models."""
@@ -201,6 +229,10 @@ class ModelViews(Protocol):
         """The link with this digest, unless it expired before `now` or its model is gone."""
         ...
 
+    async def find_consent(self, consent: bytes, now: datetime) -> LinkView | None:
+        """The link behind which `consent` was begun and not yet used up, on the same terms."""
+        ...
+
 
 class Pace(Protocol):
     """How fast a model's platform account may be called."""
@@ -211,6 +243,10 @@ class Pace(Protocol):
 
     def hold_off(self, model: Model, seconds: int) -> None:
         """The platform asked for a pause."""
+        ...
+
+    def learn(self, model: Model, allowance: Allowance) -> None:
+        """The platform told its limit: call no faster than that."""
         ...
 
 

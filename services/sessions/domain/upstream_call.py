@@ -8,6 +8,7 @@ import msgspec
 
 from libs.common.contracts.catalogue import CatalogueRoute, parameter_pattern
 from services.sessions.domain.errors import InvalidRequest, RouteNotSupported
+from services.sessions.domain.pace import Allowance
 
 _QUERY_BYTES: Final = frozenset(range(0x21, 0x7F)) - {
     ord("#")
@@ -34,6 +35,7 @@ class UpstreamAnswer:
     retry_after_s: int | None = None
     upstream_ms: int = 0
     is_session_refused: bool = False
+    allowance: Allowance | None = None  # what the platform says of its limit
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -83,4 +83,16 @@ def _about_links(consumer: Consumer, do: UseCases) -> Consumer:
     async def use_link(message: models.UseLink, _: Context) -> models.LinkShown:
         return await link(message)
 
-    return consumer.on(models.GetFormKey, form_key).on(models.GetLink, show_link).on(models.UseLink, use_link)
+    async def start_consent(message: models.StartConsent, _: Context) -> models.ConsentStarted:
+        return await do.use_consent.start(message)
+
+    async def finish_consent(message: models.FinishConsent, _: Context) -> models.LinkShown:
+        return await do.use_consent.finish(message)
+
+    return (
+        consumer.on(models.GetFormKey, form_key)
+        .on(models.GetLink, show_link)
+        .on(models.UseLink, use_link)
+        .on(models.StartConsent, start_consent)
+        .on(models.FinishConsent, finish_consent)
+    )

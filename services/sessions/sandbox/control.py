@@ -13,8 +13,14 @@ class Expire(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     account: int | None = None
 
 
+class Limit(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """Body of `PUT /_control/rate-limit`: calls that an account with a token may make in a minute."""
+
+    limit: int
+
+
 class SessionLength(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
-    """Body of `PUT /_control/session-length`: how long sessions opened from now on live."""
+    """Body of `PUT /_control/session-length`: how long sessions and tokens made from now on live."""
 
     seconds: float
 
@@ -27,6 +33,10 @@ def add_control_routes(app: web.Application, world: World) -> None:
     app.router.add_delete("/_control/faults", control.clear_faults)
     app.router.add_post("/_control/expire-sessions", control.expire)
     app.router.add_put("/_control/session-length", control.set_length)
+    app.router.add_post("/_control/expire-tokens", control.expire_tokens)
+    app.router.add_post("/_control/withdraw-grants", control.withdraw)
+    app.router.add_get("/_control/grants", control.show_grants)
+    app.router.add_put("/_control/rate-limit", control.set_limit)
     app.router.add_get("/_control/calls", control.show_calls)
     app.router.add_delete("/_control/calls", control.reset_calls)
     app.router.add_get("/_control/last", control.last)
@@ -67,7 +77,36 @@ class _Control:
 
     async def set_length(self, request: web.Request) -> web.Response:
         try:
-            self._world.signin.session_seconds = msgspec.json.decode(await request.read(), type=SessionLength).seconds
+            seconds = msgspec.json.decode(await request.read(), type=SessionLength).seconds
+        except ValueError as exc:
+            return _unusable(exc)
+        self._world.signin.session_seconds = self._world.grants.token_seconds = seconds
+        return web.Response(status=204)
+
+    async def expire_tokens(self, request: web.Request) -> web.Response:
+        """End the access tokens of `account`, or all; their grants live on."""
+        try:
+            wanted = msgspec.json.decode(await request.read() or b"{}", type=Expire, strict=False)
+        except ValueError as exc:
+            return _unusable(exc)
+        return web.json_response({"expired": self._world.grants.expire(wanted.account)})
+
+    async def withdraw(self, request: web.Request) -> web.Response:
+        """As if the users of `account`, or all, had ended their consents at the platform."""
+        try:
+            wanted = msgspec.json.decode(await request.read() or b"{}", type=Expire, strict=False)
+        except ValueError as exc:
+            return _unusable(exc)
+        return web.json_response({"withdrawn": self._world.grants.withdraw(wanted.account)})
+
+    async def show_grants(self, _request: web.Request) -> web.Response:
+        """How many live, and what was counted: `exchanges`, `renewals`, `reuses`, `revocations`."""
+        grants = self._world.grants
+        return web.json_response({"living": grants.living(), **grants.counts})
+
+    async def set_limit(self, request: web.Request) -> web.Response:
+        try:
+            self._world.bearers.limit = msgspec.json.decode(await request.read(), type=Limit).limit
         except ValueError as exc:
             return _unusable(exc)
         return web.Response(status=204)

@@ -10,8 +10,8 @@ TOO_LARGE_BYTES: Final = 9 << 20  # over the gateway's cap of 8 MiB
 
 
 class Fault(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
-    """One fault. Who it hits: `route` (a catalogue name, or `auth_login`, `auth_two_factor`, `auth_refresh`, `auth_logout`;
-    absent = any catalogue route), `account` (a numeric id; absent = any), `times` (absent = until deleted).
+    """One fault. Who it hits: `route` (a catalogue name, or `auth_login`, `auth_two_factor`, `auth_refresh`, `auth_logout`,
+    `auth_token`, `auth_revoke`; absent = any catalogue route), `account` (a numeric id; absent = any), `times` (absent = until deleted).
 
     Without effect on data: `status` (with `body`, sent as it is), `rate_limit` (429, this many seconds in Retry-After; true = 30),
     `expire_session` (401; the account's sessions end), `drop: "before"` (the connection ends before the body is read).

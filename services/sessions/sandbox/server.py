@@ -1,4 +1,4 @@
-"""The sandbox's HTTP server: every route of the catalogue behind a cookie session, with faults on demand."""
+"""The sandbox's HTTP server: every route of the catalogue behind a cookie session or a bearer token, with faults on demand."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -11,6 +11,7 @@ from services.sessions.sandbox.auth_routes import add_auth_routes
 from services.sessions.sandbox.calls import Call, Handler, PlatformError
 from services.sessions.sandbox.control import add_control_routes
 from services.sessions.sandbox.data.account import Account
+from services.sessions.sandbox.oauth_routes import add_oauth_routes
 from services.sessions.sandbox.rendering import STYLES, render, style_of
 from services.sessions.sandbox.routes import HANDLERS, paths_of
 from services.sessions.sandbox.signin import COOKIE
@@ -26,10 +27,11 @@ def build_application(world: World | None = None) -> web.Application:
     app = web.Application(client_max_size=BODY_BYTES_MAX)
     add_control_routes(app, world)
     add_auth_routes(app, world)
+    add_oauth_routes(app, world)
     server = _Server(world)
     for route in catalogue().values():
         for path in paths_of(route):
-            app.router.add_route(route.method, _pattern(path), server.handler(route, HANDLERS[route.name]))
+            app.router.add_route(route.method, _pattern(path), server.handler(route, path, HANDLERS[route.name]))
     return app
 
 
@@ -43,22 +45,31 @@ class _Server:
         ] = {}  # (account, path) -> (version, status, bytes)
 
     def handler(
-        self, route: CatalogueRoute, function: Handler
+        self, route: CatalogueRoute, path: str, function: Handler
     ) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
         """The aiohttp handler of one route on one path."""
         world = self._world
 
         async def handle(request: web.Request) -> web.StreamResponse:
             world.calls.arrived(route.name)
-            account = world.signin.account_of(request.cookies.get(COOKIE, ""))
-            if account is None:
-                return self._answer(request, route, *_refused(PlatformError(401, "unauthorized", "Sign in first")))
+            told: dict[str, str] = {}  # headers that every answer to a bearer has
+            try:
+                account = self._caller(request, route, path)
+                if _bearer(request):
+                    told = world.bearers.count(account)
+                if "Retry-After" in told:
+                    raise PlatformError(429, "rate_limited", "Too many requests")
+            except PlatformError as exc:
+                return self._answer(request, route, *_refused(exc), told)
             fault = world.faults.take(route.name, account.id)
             if fault.drops_before:
                 return hang_up(request)
             if fault.expire_session:
                 world.signin.expire(account.id)
-                return self._answer(request, route, *_refused(PlatformError(401, "session_expired", "Sign in again")))
+                world.grants.expire(account.id)
+                return self._answer(
+                    request, route, *_refused(PlatformError(401, "session_expired", "Sign in again")), told
+                )
             body = await request.read()
             if (refused := refusal_by(fault)) is not None:
                 await asyncio.sleep(fault.delay_ms / 1000)
@@ -69,9 +80,18 @@ class _Server:
                 await asyncio.sleep(fault.delay_ms / 1000)
             if fault.drops_after:
                 return hang_up(request)
-            return await spoiled_answer(request, fault, answer) or self._answer(request, route, status, answer)
+            return await spoiled_answer(request, fault, answer) or self._answer(request, route, status, answer, told)
 
         return handle
+
+    def _caller(self, request: web.Request, route: CatalogueRoute, path: str) -> Account:
+        """Whose call it is. Raises PlatformError."""
+        if token := _bearer(request):
+            return self._world.bearers.account(token, route, request.headers, path)
+        account = self._world.signin.account_of(request.cookies.get(COOKIE, ""))
+        if account is None:
+            raise PlatformError(401, "unauthorized", "Sign in first")
+        return account
 
     def _serve(
         self, request: web.Request, route: CatalogueRoute, function: Handler, account: Account, body: bytes
@@ -94,12 +114,20 @@ class _Server:
             self._world.calls.wrote(route.name, account.id, path, body)
         return answer.status, rendered
 
-    def _answer(self, request: web.Request, route: CatalogueRoute, status: int, body: bytes) -> web.Response:
+    def _answer(
+        self, request: web.Request, route: CatalogueRoute, status: int, body: bytes, told: dict[str, str]
+    ) -> web.Response:
         self._world.calls.answered(route.name, status)
         self._world.calls.remember(request.path, status, body)
         if status == 204:
-            return web.Response(status=204)
-        return web.Response(status=status, body=body, content_type=JSON)
+            return web.Response(status=204, headers=told)
+        return web.Response(status=status, body=body, content_type=JSON, headers=told)
+
+
+def _bearer(request: web.Request) -> str:
+    """The call's bearer token; "" = it has none."""
+    kind, _, token = request.headers.get("Authorization", "").partition(" ")
+    return token.strip() if kind.lower() == "bearer" else ""
 
 
 def _refused(error: PlatformError) -> tuple[int, bytes]:

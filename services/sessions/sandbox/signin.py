@@ -41,15 +41,25 @@ class SignIn:
 
     def log_in(self, email: str, password: str) -> tuple[str | None, str]:
         """(cookie, "") or, where a code is asked for, (None, challenge). PlatformError 401 for wrong credentials."""
-        email = email.strip().lower()
-        if not email.endswith(DOMAIN) or not secrets.compare_digest(password.encode(), PASSWORD.encode()):
-            raise PlatformError(401, "invalid_credentials", "E-mail or password is wrong")
-        if email.startswith("two-factor"):
+        account = self.known(email, password)
+        if account.email.startswith("two-factor"):
             _make_room(self._challenges, CHALLENGES_MAX)
             challenge = secrets.token_urlsafe(24)
-            self._challenges[challenge] = (email, self._now() + CHALLENGE_SECONDS)
+            self._challenges[challenge] = (account.email, self._now() + CHALLENGE_SECONDS)
             return None, challenge
-        return self._open(self._account(email)), ""
+        return self._open(account), ""
+
+    def known(self, email: str, password: str) -> Account:
+        """Whose credentials these are. PlatformError 401 for wrong ones."""
+        account = self.account(email)
+        if account is None or not secrets.compare_digest(password.encode(), PASSWORD.encode()):
+            raise PlatformError(401, "invalid_credentials", "E-mail or password is wrong")
+        return account
+
+    def account(self, email: str) -> Account | None:
+        """The account of an address; None for one that is not the sandbox's."""
+        email = email.strip().lower()
+        return self._account(email) if email.endswith(DOMAIN) else None
 
     def confirm(self, challenge: str, code: str) -> str:
         """The cookie for a challenge and its code. PlatformError 410 for an old challenge, 401 for a wrong code."""

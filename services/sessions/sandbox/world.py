@@ -7,9 +7,11 @@ from typing import Final
 
 from aiohttp import web
 
+from services.sessions.sandbox.bearer import Bearers
 from services.sessions.sandbox.calls import PlatformError
 from services.sessions.sandbox.counts import CallBook
 from services.sessions.sandbox.faults import Fault, FaultBook
+from services.sessions.sandbox.grants import Grants
 from services.sessions.sandbox.rendering import STYLES, render
 from services.sessions.sandbox.signin import SignIn
 
@@ -24,6 +26,8 @@ class World:
 
     def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
         self.signin = SignIn(now)
+        self.grants = Grants(now)
+        self.bearers = Bearers(self.grants, time.time)
         self.faults = FaultBook()
         self.calls = CallBook()
 

@@ -191,6 +191,12 @@ class PostgresHeld:
     async def take_attempt(self, digest: bytes, now: datetime) -> bool:
         return await self._tx.fetchval(QUERIES.take_attempt, digest, now, ATTEMPTS_MAX) is not None
 
+    async def begin_consent(self, digest: bytes, consent: bytes) -> None:
+        await self._tx.execute(QUERIES.begin_consent, digest, consent)
+
+    async def take_consent(self, consent: bytes, problem: str) -> bool:
+        return await self._tx.fetchval(QUERIES.take_consent, consent, problem) is not None
+
 
 class PostgresSweepings:
     """What timers do to many models at once."""

@@ -157,11 +157,19 @@ INSERT INTO connect_links (digest, org_id, model_id, expires_at) VALUES ($1, $2,
 UPDATE connect_links SET used_at = now() WHERE model_id = $1 AND org_id = $2 AND used_at IS NULL;
 
 -- name: find_link
--- A link that has not expired at a time, with what its page shows.
+-- A link that has not expired at a time, by its digest or by the consent begun behind it, with what its page shows.
 SELECT connect_links.*, models.state, models.reason, models.label, models.provider,
-       vault.credentials IS NOT NULL AS has_credentials
+       vault.credentials IS NOT NULL OR vault.pending IS NOT NULL AS has_credentials
   FROM connect_links JOIN models USING (org_id, model_id) LEFT JOIN vault USING (org_id, model_id)
- WHERE digest = $1 AND expires_at > $2 AND models.state <> 'deleted';
+ WHERE (digest = $1 OR consent = $3) AND expires_at > $2 AND models.state <> 'deleted';
+
+-- name: begin_consent
+-- A browser is sent to the platform behind a link; whoever was sent there before comes back in vain.
+UPDATE connect_links SET consent = $2, problem = '' WHERE digest = $1;
+
+-- name: take_consent
+-- The browser is back, which happens once; no row = it was here before, or another took its place.
+UPDATE connect_links SET consent = NULL, problem = $2 WHERE consent = $1 RETURNING true;
 
 -- name: take_attempt
 -- One more form of an open link; no row = the link is closed, or was tried too often.

@@ -7,8 +7,8 @@ import msgspec
 
 from libs.common.db.pool import Database, Record
 from libs.common.db.queries import load_queries
+from libs.common.vault import Place, Vault
 from services.sessions.domain.credentials import Credentials, Pending, Session
-from services.sessions.domain.vault import Place, Vault
 
 QUERIES: Final = load_queries(__package__)
 REWRAP_ROWS: Final = 200  # per transaction

@@ -36,7 +36,13 @@ class PostgresModelViews:
         return [_shown(row) for row in rows]
 
     async def find_link(self, digest: bytes, now: datetime) -> LinkView | None:
-        row = await self._db.fetchrow(QUERIES.find_link, digest, now)
+        return await self._link(digest, now, None)
+
+    async def find_consent(self, consent: bytes, now: datetime) -> LinkView | None:
+        return await self._link(None, now, consent)
+
+    async def _link(self, digest: bytes | None, now: datetime, consent: bytes | None) -> LinkView | None:
+        row = await self._db.fetchrow(QUERIES.find_link, digest, now, consent)
         if row is None:
             return None
         return LinkView(
@@ -44,7 +50,7 @@ class PostgresModelViews:
             label=row["label"],
             provider=row["provider"],
             state=State(row["state"]),
-            reason=row["reason"],
+            reason=row["problem"] or row["reason"],
             has_credentials=row["has_credentials"],
             is_used=row["used_at"] is not None,
         )

@@ -10,6 +10,7 @@ from services.sessions.usecases.manage_model import ManageModel
 from services.sessions.usecases.proxy_call import ProxyCall
 from services.sessions.usecases.refresh_model import RefreshModel
 from services.sessions.usecases.refresh_session import RefreshSession
+from services.sessions.usecases.use_consent import UseConsent
 from services.sessions.usecases.use_link import UseLink
 
 
@@ -26,4 +27,5 @@ class UseCases:
     proxy_call: ProxyCall
     refresh_model: RefreshModel
     refresh_session: RefreshSession
+    use_consent: UseConsent
     use_link: UseLink

@@ -1,5 +1,6 @@
 """Connect a model: take its credentials into the vault, then sign in, perhaps with a two-factor code."""
 
+import contextlib
 import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -15,7 +16,16 @@ from libs.common.ids import uuid7
 from services.sessions.domain.credentials import Credentials, Pending
 from services.sessions.domain.errors import ChallengeExpired, NotPossible, PlatformTrouble, SignInRefused
 from services.sessions.domain.model import Change, Model, State, changed, deed_of, signed_in
-from services.sessions.domain.ports import CodeAsked, Contents, HeldModel, Models, ModelStore, Provider, SignedIn
+from services.sessions.domain.ports import (
+    CodeAsked,
+    Consents,
+    Contents,
+    HeldModel,
+    Models,
+    ModelStore,
+    Provider,
+    SignedIn,
+)
 
 CODES_MAX: Final = 3  # codes for one challenge, then the model has to be signed in anew
 
@@ -87,6 +97,7 @@ class ConnectModel:
     store: ModelStore
     models: Models
     providers: Mapping[str, Provider]
+    consents: Mapping[str, Consents]
     clock: Clock
     chance: Callable[[], float]
 
@@ -111,10 +122,8 @@ class ConnectModel:
         before = contents.model
         try:
             outcome = await self._sign_in(contents)
-            if isinstance(outcome, SignedIn) and await held.is_account_taken(before, outcome.account):
-                raise SignInRefused("account_connected_already")
-            if isinstance(outcome, SignedIn) and before.account not in (None, outcome.account):
-                raise SignInRefused("another_account")
+            if isinstance(outcome, SignedIn):
+                await self._check_account(held, before, outcome)
         except CodeRefused as exc:
             # A typing error, perhaps: the same challenge may be answered again.
             await held.keep_pending(before, exc.pending)
@@ -136,9 +145,28 @@ class ConnectModel:
         await held.use_links(after)
         await held.save(before, replace(after, reason=""))
 
+    async def _check_account(self, held: HeldModel, model: Model, outcome: SignedIn) -> None:
+        """Raises SignInRefused for an account that is not this model's to have."""
+        refusal = ""
+        if await held.is_account_taken(model, outcome.account):
+            refusal = "account_connected_already"
+        elif model.account not in (None, outcome.account):
+            refusal = "another_account"
+        if not refusal:
+            return
+        if model.provider in self.consents:
+            # A grant that nobody keeps is given back, as far as the platform can be reached.
+            with contextlib.suppress(PlatformTrouble, SignInRefused):
+                await self.providers[model.provider].sign_out(outcome.session)
+        raise SignInRefused(refusal)
+
     async def _sign_in(self, contents: Contents) -> SignedIn | CodeAsked:
         provider = self.providers[contents.model.provider]
         pending = contents.pending or Pending()
+        if pending.verifier:
+            if (consents := self.consents.get(contents.model.provider)) is None:
+                raise SignInRefused("client_refused")  # not set up any more: a code does not wait for that
+            return await consents.exchange(pending.code, pending.verifier)
         if pending.challenge and pending.code:
             try:
                 return await provider.confirm(pending.challenge, pending.code)
@@ -150,7 +178,7 @@ class ConnectModel:
                 again = Pending(challenge=pending.challenge, refusals=pending.refusals + 1)
                 raise CodeRefused(exc.reason, again) from exc
         if contents.credentials is None:
-            raise SignInRefused("no_credentials")
+            raise SignInRefused("no_consent" if contents.model.provider in self.consents else "no_credentials")
         outcome = await provider.sign_in(contents.credentials)
         if isinstance(outcome, CodeAsked) and pending.code:
             try:

@@ -32,7 +32,8 @@ class CreateModel:
         """The model, and until when its link works. Raises InvalidRequest, LabelTaken."""
         label = checked_label(asked.label)
         if asked.provider not in self.providers:
-            raise InvalidRequest(f"provider: expected one of {', '.join(sorted(self.providers))}")
+            known = ", ".join(sorted(self.providers))
+            raise InvalidRequest(f"provider: {asked.provider} is not set up here; expected one of {known}")
         if asked.sandbox_only and asked.provider != SANDBOX:
             raise InvalidRequest("provider: a sandbox key connects models of provider sandbox only")
         model = Model(

@@ -8,7 +8,7 @@ from libs.common.contracts.auth import Actor
 from services.sessions.domain.errors import ModelNotFound
 from services.sessions.domain.model import Change, Model, changed, deed_of
 from services.sessions.domain.ports import Models, ModelStore, Provider
-from services.sessions.usecases.disconnect_model import wipe
+from services.sessions.usecases.disconnect_model import ended_by_user, wipe
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,9 +25,9 @@ class DeleteModel:
             contents = await held.load()
             if contents is None:
                 raise ModelNotFound
-            await wipe(held, contents, self.providers)
-            after = changed(contents.model, Change.DELETE_ASKED, reason="by_user")
+            at_platform = await wipe(held, contents, self.providers)
+            after = changed(contents.model, Change.DELETE_ASKED, reason=ended_by_user(at_platform))
             await held.save(contents.model, after)
-            await held.note(deed_of(after, "delete", by, label=after.label))
+            await held.note(deed_of(after, "delete", by, label=after.label, at_platform=at_platform))
         self.models.forget(model_id)
         return after

@@ -1,6 +1,5 @@
 """End a model's connection, as the user wishes: sign out at the platform, wipe what the vault holds."""
 
-import contextlib
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -28,21 +27,35 @@ class DisconnectModel:
             before = contents.model
             if before.state is State.DISCONNECTED:
                 return before
-            await wipe(held, contents, self.providers)
-            after = changed(before, Change.DISCONNECT_ASKED, reason="by_user")
+            at_platform = await wipe(held, contents, self.providers)
+            after = changed(before, Change.DISCONNECT_ASKED, reason=ended_by_user(at_platform))
             await held.save(before, after)
-            await held.note(deed_of(after, "disconnect", by, label=after.label))
+            await held.note(deed_of(after, "disconnect", by, label=after.label, at_platform=at_platform))
         self.models.forget(model_id)
         return after
 
 
-async def wipe(held: HeldModel, contents: Contents, providers: Mapping[str, Provider]) -> None:
-    """Sign a model out at its platform and forget its secrets and links. The platform may be away: they go all the same."""
+def ended_by_user(at_platform: str) -> str:
+    """The reason of a model that its user let go: it says where the platform may not know of it yet."""
+    return "platform_not_reached" if at_platform == "not_reached" else "by_user"
+
+
+async def wipe(held: HeldModel, contents: Contents, providers: Mapping[str, Provider]) -> str:
+    """Sign a model out at its platform and forget its secrets and links. The platform may be away: they go all the same.
+
+    Answers what became of the session there: `ended`, `not_reached`, or `none` where there was none.
+    """
+    at_platform = "none"
     if contents.session is not None:
-        # Best effort: a session we forget is of no use to anybody, and it ends by itself.
-        with contextlib.suppress(PlatformTrouble, SignInRefused):
+        # Best effort: a session we forget is of no use to anybody. That of a password ends by itself; of a grant its user can
+        # see at the platform that it lives, so that it is told where it could not be ended.
+        try:
             await providers[contents.model.provider].sign_out(contents.session)
+            at_platform = "ended"
+        except (PlatformTrouble, SignInRefused):
+            at_platform = "not_reached"
     await held.keep_session(contents.model, None)
     await held.keep_pending(contents.model, None)
     await held.keep_credentials(contents.model, None)
     await held.replace_links(contents.model, None)
+    return at_platform

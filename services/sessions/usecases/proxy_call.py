@@ -230,6 +230,8 @@ class _Run:
         answer = await provider.call(session, self._request, timeout_ms=min(left_ms, self._do.upstream_timeout_ms))
         if answer.status == 429 and answer.retry_after_s:
             self._do.pace.hold_off(self._live.model, answer.retry_after_s)
+        if answer.allowance is not None:
+            self._do.pace.learn(self._live.model, answer.allowance)
         return answer
 
     def _left_ms(self) -> int:

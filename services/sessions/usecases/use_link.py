@@ -33,7 +33,7 @@ class UseLink:
 
     async def show(self, asked: models.GetLink) -> models.LinkShown:
         """What the page says. Raises LinkGone."""
-        return _shown(await self._find(asked.link))
+        return shown(await self._find(asked.link))
 
     async def __call__(self, asked: models.UseLink) -> models.LinkShown:
         """Take the form down, sign in, and answer what came of it. Raises LinkGone, InvalidRequest, FormKeyUnknown."""
@@ -42,11 +42,11 @@ class UseLink:
         if view.is_used:
             raise LinkGone
         if view.step == "connected":
-            return _shown(view)
+            return shown(view)
         link = view.link
         credentials = Credentials(email=form.email, password=form.password) if form.password else None
         if credentials is None and view.state is not State.AWAITING_2FA:
-            return _shown(view)  # a page that was left open asked for a code; the newest one says what is wanted
+            return shown(view)  # a page that was left open asked for a code; the newest one says what is wanted
         async with self.store.exclusive(link.org_id, link.model_id) as held:
             contents = await held.load()
             if contents is None or not await held.take_attempt(link.digest, self.clock.now()):
@@ -59,7 +59,7 @@ class UseLink:
             typed = "code" if credentials is None else "credentials"
             await held.note(deed_of(contents.model, "use_link", by, typed=typed))
         await self.connect_now(link.org_id, link.model_id)
-        return _shown(await self._find(link.digest))
+        return shown(await self._find(link.digest))
 
     async def _find(self, digest: bytes) -> LinkView:
         view = await self.views.find_link(digest, self.clock.now())
@@ -68,21 +68,27 @@ class UseLink:
         return view
 
 
-def opened_form(keys: FormKeys, sealed: bytes, *, bound_to: bytes) -> models.Form:
-    """The form inside the seal, of bearable size. Raises FormKeyUnknown, InvalidRequest; neither tells what was in it."""
+def read_form(keys: FormKeys, sealed: bytes, *, bound_to: bytes) -> models.Form:
+    """The form inside the seal. Raises FormKeyUnknown, InvalidRequest; neither tells what was in it."""
     try:
-        form = msgspec.json.decode(keys.open(sealed, bound_to=bound_to), type=models.Form)
+        return msgspec.json.decode(keys.open(sealed, bound_to=bound_to), type=models.Form)
     except FormKeyMissing as exc:
         raise FormKeyUnknown from exc
     except (FormBroken, msgspec.MsgspecError) as exc:
         raise InvalidRequest("The form cannot be read: send it again") from exc
+
+
+def opened_form(keys: FormKeys, sealed: bytes, *, bound_to: bytes) -> models.Form:
+    """A form that somebody typed, of bearable size. Raises as `read_form`."""
+    form = read_form(keys, sealed, bound_to=bound_to)
     is_short = max(len(form.email), len(form.password)) <= FIELD_LENGTH_MAX and len(form.code) <= CODE_LENGTH_MAX
     if not is_short or bool(form.email) != bool(form.password) or not (form.password or form.code):
         raise InvalidRequest("Either e-mail and password, or a code is expected")
     return form
 
 
-def _shown(view: LinkView) -> models.LinkShown:
+def shown(view: LinkView) -> models.LinkShown:
+    """A link as its page needs it."""
     return models.LinkShown(
         label=view.label,
         provider=view.provider,

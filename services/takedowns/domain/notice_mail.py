@@ -5,6 +5,7 @@ import uuid
 from collections.abc import Sequence
 from datetime import datetime
 from email import policy
+from email.errors import HeaderParseError
 from email.headerregistry import Address
 from email.message import EmailMessage
 from email.utils import format_datetime
@@ -84,4 +85,7 @@ def compose(
 
 def _address(name: str, address: str) -> Address:
     """Raises ValueError for what is no address, a line break in it above all."""
-    return Address(display_name=name, addr_spec=address)
+    try:
+        return Address(display_name=name, addr_spec=address)
+    except (HeaderParseError, IndexError) as exc:  # an empty one: what is raised depends on Python's version
+        raise ValueError("not an address") from exc

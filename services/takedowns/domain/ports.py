@@ -90,11 +90,11 @@ class KnownBatch(msgspec.Struct, frozen=True):
     reply: UrlsSubmitted | None
 
 
-class KnownUrl(msgspec.Struct, frozen=True, gc=False):
-    """A URL that is a duplicate. `is_removed`: its content was gone when last looked at."""
+class KnownUrls(msgspec.Struct, frozen=True):
+    """URLs that are duplicates; of those in `removed` the content was gone when last looked at."""
 
-    pair: Pair
-    is_removed: bool
+    all: Sequence[Pair] = ()
+    removed: Sequence[Pair] = ()
 
 
 class KnownHost(msgspec.Struct, frozen=True):
@@ -116,9 +116,11 @@ class SubmissionTx(Protocol):
         ...
 
     async def add_urls(
-        self, batch_id: uuid.UUID, candidates: Sequence[Candidate], hosts: Mapping[str, KnownHost]
-    ) -> set[Pair]:
-        """Store what is new or was refunded; answers which. What another has stored meanwhile is left out."""
+        self, batch_id: uuid.UUID, candidates: Mapping[Pair, Candidate], hosts: Mapping[str, KnownHost]
+    ) -> Collection[Pair]:
+        """Store what is new or was refunded of `candidates`, which come in the order of their pairs; answers which. What another
+        has stored meanwhile is left out.
+        """
         ...
 
     async def add_free_batch(self, batch: NewBatch) -> bool:
@@ -162,7 +164,7 @@ class Submissions(Protocol):
         """What is known of a batch."""
         ...
 
-    async def known(self, pairs: Collection[Pair]) -> list[KnownUrl]:
+    async def known(self, pairs: Sequence[Pair]) -> KnownUrls:
         """Those of `pairs` that are duplicates now."""
         ...
 

@@ -194,7 +194,7 @@ class ProgressTx(Protocol):
         """Those that a notice is about which has not left yet, and may."""
         ...
 
-    async def queued(self, batch_id: uuid.UUID) -> list[tuple[UrlRef, int]]:
+    async def queued(self, batch_id: uuid.UUID, *, limit: int) -> list[tuple[UrlRef, int]]:
         """URLs of a batch that nothing was done for yet, each with its host."""
         ...
 
@@ -333,6 +333,10 @@ class Progress(Protocol):
 
     async def claim_host(self, host_id: int, *, now: datetime, until: datetime) -> HostRow | None:
         """A host to resolve; None when somebody else does, or nothing is to be done before its time."""
+        ...
+
+    async def count_failures(self, refs: Collection[UrlRef], *, now: datetime) -> dict[UrlRef, int]:
+        """Note that the processing of each ended in a defect; answers how often in a row by now."""
         ...
 
     async def directory(self) -> Sequence[Entry]:

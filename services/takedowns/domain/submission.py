@@ -3,7 +3,8 @@ of them in the end. Counting only; nothing here knows a database.
 """
 
 import uuid
-from collections.abc import Collection, Iterable, Mapping
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Final
 
 import msgspec
@@ -19,6 +20,7 @@ from libs.common.contracts.takedowns import (
 )
 from services.takedowns.domain.creator import NOTES_LENGTH_MAX
 from services.takedowns.domain.errors import InvalidRequest
+from services.takedowns.domain.states import Category
 from services.takedowns.domain.url import InvalidUrlError, OwnProfiles, UrlReader
 
 GROUPS_MAX: Final = 100  # of one request (Seed C)
@@ -44,6 +46,7 @@ class Candidate(msgspec.Struct, frozen=True, gc=False):
     key: bytes
     href: str
     host: str
+    category: Category = Category.COPYRIGHT
 
 
 class Tally(msgspec.Struct):
@@ -68,12 +71,15 @@ class Intake:
         self.invalid: dict[str, list[str]] = {}  # reason -> samples
         self.invalid_count: dict[str, int] = {}
 
-    def add(self, target: Target, profiles: OwnProfiles, urls: Iterable[str]) -> None:
+    def add(
+        self, target: Target, profiles: OwnProfiles, urls: Sequence[str], category: Category = Category.COPYRIGHT
+    ) -> None:
         """Sort `urls` of one creator; a part of them at a time leaves the loop to others."""
         of_creator = self.by_creator.setdefault(target.id, Tally())
+        self.total.total += len(urls)
+        of_creator.total += len(urls)
+        candidates, hosts, repeated = self.candidates, [], []
         for raw in urls:
-            self.total.total += 1
-            of_creator.total += 1
             try:
                 url = self._reader.read(raw)
                 if profiles.has(url):
@@ -81,18 +87,19 @@ class Intake:
             except InvalidUrlError as exc:
                 self._refuse(exc, raw, of_creator)
                 continue
-            shown = url.host.shown
-            of_host = self.by_host.get(shown)
-            if of_host is None:
-                of_host = self.by_host[shown] = Tally()
-            of_host.total += 1
-            key = url.key
-            if (target.id, key) in self.candidates:
-                for tally in (self.total, of_host, of_creator):
-                    tally.duplicate += 1
+            host, key = url.host, url.key
+            shown, pair = host.shown, (target.id, key)
+            hosts.append(shown)
+            if pair in candidates:
+                repeated.append(shown)
                 continue
-            self.candidates[target.id, key] = Candidate(target.id, key, url.href, shown)
-            self.sites[shown] = url.host.site
+            candidates[pair] = Candidate(target.id, key, url.href, shown, category)
+            self.sites[shown] = host.site
+        for shown, count in Counter(hosts).items():  # once per host: thousands of URLs are of few
+            self.by_host.setdefault(shown, Tally()).total += count
+        for shown, count in Counter(repeated).items():
+            for tally in (self.total, self.by_host[shown], of_creator):
+                tally.duplicate += count
 
     def _refuse(self, error: InvalidUrlError, raw: str, of_creator: Tally) -> None:
         self.total.invalid += 1

@@ -134,7 +134,7 @@ class UrlReader:
             raise InvalidUrlError("too_long")
         url = _parse(raw)
         host = self.host(url.hostname)
-        if url.username or url.password:
+        if "@" in raw and (url.username or url.password):
             raise InvalidUrlError("userinfo", host.shown)
         if host.reason:
             raise InvalidUrlError(host.reason, host.shown)
@@ -209,9 +209,12 @@ class OwnProfiles:
             except InvalidUrlError:
                 continue  # a name without a place
             self._places.append((place.host.key, place.path.rstrip("/").casefold()))
+        self._hosts = {host for host, _ in (*self._handles, *self._places)}
 
     def has(self, url: CanonicalUrl) -> bool:
         """Whether `url` is on one of them: `/h`, `/@h`, `/user/h` and what is below."""
+        if url.host.key not in self._hosts:
+            return False
         segments = url.path.casefold().split("/")[1:3]
         first = segments[0].removeprefix("@")
         if (url.host.key, first) in self._handles:
@@ -227,7 +230,9 @@ def _parse(raw: str) -> can_ada.URL:
     text = raw.strip(_SPACE)
     if not text:
         raise InvalidUrlError("empty")
-    if _CONTROL.search(text):
+    if not text.isprintable() and _CONTROL.search(
+        text
+    ):  # all of these are unprintable, and the first question is cheap
         raise InvalidUrlError("control_chars")
     url = _parsed(text)
     if url is not None and url.protocol in _WEB:

@@ -18,7 +18,8 @@ def consumers(do: UseCases, under_way: UnderWay) -> list[Consumer]:
     async def submit_urls(message: takedowns.SubmitUrls, context: Context) -> takedowns.UrlsSubmitted:
         started = time.perf_counter()
         try:
-            reply = await do.submit_urls(message, context.blob, context.message_id)
+            with do.way:
+                reply = await do.submit_urls(message, context.blob, context.message_id)
         except FangateError as exc:
             SUBMITS.labels(exc.code.lower()).inc()
             raise

@@ -19,6 +19,7 @@ SEND_SECONDS: Final = 2.0
 CHECK_SECONDS: Final = 2.0
 MAIL_SECONDS: Final = 30.0
 HOSTS_SECONDS: Final = 10.0
+TELL_SECONDS: Final = 30.0
 RECOVER_SECONDS: Final = 60.0
 COUNT_SECONDS: Final = 15.0
 DAY_SECONDS: Final = 86_400.0
@@ -116,6 +117,7 @@ def follow_up_timers(
         Timer("send notices", SEND_SECONDS, send),
         Timer("recover notices", RECOVER_SECONDS, recover),
         Timer("resolve hosts", HOSTS_SECONDS, resolve),
+        Timer("tell creators", TELL_SECONDS, do.tell_creators.__call__),
     ]
     if do.check_urls is not None:
         found.append(Timer("check urls", CHECK_SECONDS, _turns(do.check_urls, LOOKS)))

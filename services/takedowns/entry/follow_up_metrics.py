@@ -8,6 +8,8 @@ BLOCKED = Counter(
 )
 BOUNCES = Counter("fangate_takedowns_bounces_total", "Notices that came back")
 INBOUND = Counter("fangate_takedowns_inbound_total", "Mails that came in", ["kind"])
+POISONED = Counter("fangate_takedowns_poisoned_total", "Groups of URLs whose processing met a defect")
+CREATOR_MAILS = Counter("fangate_takedowns_creator_mails_total", "Mails to organizations about a creator", ["outcome"])
 CHECKS = Counter("fangate_takedowns_checks_total", "Looks at URLs", ["verdict"])
 REMOVAL_HOURS = Histogram(
     "fangate_takedowns_time_to_removal_hours",

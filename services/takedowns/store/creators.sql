@@ -74,7 +74,8 @@ SELECT c.public_id, c.stage_name, coalesce(s.total, 0) AS total, coalesce(s.new,
 -- The personal data of creators that were deleted a while ago; counters and the record of what was sent stay.
 WITH old AS (SELECT id FROM creators WHERE deleted_at < $1 AND purged_at IS NULL ORDER BY deleted_at LIMIT $2
                FOR UPDATE SKIP LOCKED),
-     links AS (DELETE FROM creator_links WHERE creator_id IN (SELECT id FROM old))
+     links AS (DELETE FROM creator_links WHERE creator_id IN (SELECT id FROM old)),
+     mails AS (UPDATE creator_mails SET to_addr = 'deleted', raw = NULL WHERE creator_id IN (SELECT id FROM old))
 UPDATE creators SET stage_name = 'deleted', email = 'deleted', email_key = 'deleted', legal_name = NULL,
                     notification_email = NULL, notes = NULL, authority_basis = NULL, purged_at = now()
  WHERE id IN (SELECT id FROM old)

@@ -17,7 +17,7 @@ from services.takedowns.domain.verdict import Checked, Verdict
 from services.takedowns.store.host_rows import all_entries, claim_host, hosts_to_resolve
 from services.takedowns.store.notice_rows import QUERIES as NOTICES
 from services.takedowns.store.notice_rows import NoticeRows
-from services.takedowns.store.url_moves import QUERIES
+from services.takedowns.store.url_moves import QUERIES, columns
 
 
 class PostgresProgress:
@@ -73,6 +73,10 @@ class PostgresProgress:
 
     async def claim_host(self, host_id: int, *, now: datetime, until: datetime) -> HostRow | None:
         return await claim_host(self._db, host_id, now=now, until=until)
+
+    async def count_failures(self, refs: Collection[UrlRef], *, now: datetime) -> dict[UrlRef, int]:
+        rows = await self._db.fetch(QUERIES.count_failures, *columns(refs), now)
+        return {UrlRef(row["creator_id"], row["url_id"]): row["tries"] for row in rows}
 
     async def directory(self) -> Sequence[Entry]:
         return await all_entries(self._db)

@@ -28,12 +28,13 @@ SELECT k.*, h.host, d.removed_markers, d.live_markers, d.escalate_after_h,
   FROM claimed k JOIN hosts h ON h.id = k.host_id LEFT JOIN directory d ON d.id = h.directory_id;
 
 -- name: move_urls
--- Have an event happen to the URLs ($1, $2) that are in its states ($3). $4: the state they are in then; $5: stages up, or $6: the stage;
--- $7: attempts up; $8: next step at; $9: the time; $10: sets the first notice; $11: clears it where no notice but $12 was delivered; $13: the time of the next step stays.
+-- Have an event happen to those URLs ($2) of a creator ($1) that are in its states ($3). $4: the state they are in then; $5: stages up,
+-- or $6: the stage; $7: attempts up; $8: next step at; $9: the time; $10: sets the first notice; $11: clears it where no notice but $12
+-- was delivered; $13: the time of the next step stays. One creator and the ids said twice: a look into one partition's index for each,
+-- whatever the planner believes of the table's size.
 WITH held AS (
-  SELECT u.creator_id, u.id, u.state AS previous FROM urls u JOIN unnest($1::bigint[], $2::uuid[]) AS s(c, i)
-      ON u.creator_id = s.c AND u.id = s.i
-   WHERE u.state = ANY($3) ORDER BY u.creator_id, u.id FOR UPDATE OF u)
+  SELECT u.id, u.state AS previous FROM urls u WHERE u.creator_id = $1 AND u.id = ANY($2) AND u.state = ANY($3)
+   ORDER BY u.id FOR UPDATE OF u)
 UPDATE urls u SET state = $4::smallint, stage = coalesce($6::smallint, u.stage + $5::smallint), attempt = u.attempt + $7::smallint,
        next_action_at = CASE WHEN $13::boolean THEN u.next_action_at ELSE $8::timestamptz END,
        first_notice_at = CASE
@@ -44,7 +45,7 @@ UPDATE urls u SET state = $4::smallint, stage = coalesce($6::smallint, u.stage +
          ELSE u.first_notice_at END,
        removed_at = CASE WHEN $4::smallint = 8 THEN $9::timestamptz ELSE u.removed_at END
   FROM held, creators c
- WHERE u.creator_id = held.creator_id AND u.id = held.id AND c.id = u.creator_id
+ WHERE u.creator_id = $1 AND u.id = ANY($2) AND u.id = held.id AND c.id = $1
 RETURNING u.creator_id, u.id, u.url, held.previous, c.org_id, c.public_id;
 
 -- name: note_moves
@@ -54,13 +55,11 @@ SELECT c, i, f, $4, $5, $6 FROM unnest($1::bigint[], $2::uuid[], $3::smallint[])
 
 -- name: rearm_urls
 -- Another time for the next step.
-UPDATE urls u SET next_action_at = $3 FROM unnest($1::bigint[], $2::uuid[]) AS s(c, i)
- WHERE u.creator_id = s.c AND u.id = s.i AND u.state = ANY($4);
+UPDATE urls SET next_action_at = $3 WHERE creator_id = $1 AND id = ANY($2) AND state = ANY($4);
 
 -- name: move_stage
 -- URLs that are ready wait for a notice of this stage.
-UPDATE urls u SET stage = $3::smallint, next_action_at = $4::timestamptz FROM unnest($1::bigint[], $2::uuid[]) AS s(c, i)
- WHERE u.creator_id = s.c AND u.id = s.i AND u.state = 3;
+UPDATE urls SET stage = $3::smallint, next_action_at = $4::timestamptz WHERE creator_id = $1 AND id = ANY($2) AND state = 3;
 
 -- name: awaited_urls
 -- Those of the URLs that a notice is about which has not left yet, and may.
@@ -70,7 +69,7 @@ SELECT nu.creator_id, nu.url_id FROM notice_urls nu JOIN unnest($1::bigint[], $2
 
 -- name: queued_of_batch
 -- URLs of a batch that nothing was done for yet.
-SELECT creator_id, id, host_id FROM urls WHERE batch_id = $1 AND state = 1;
+SELECT creator_id, id, host_id FROM urls WHERE batch_id = $1 AND state = 1 LIMIT $2;
 
 -- name: work_of
 -- What a creator registered about itself. No e-mail, no notes: they have no business in a notice.
@@ -90,3 +89,11 @@ SELECT n.id, n.sent_at FROM notices n
 -- One look at a URL.
 INSERT INTO checks (creator_id, url_id, at, verdict, http, final_url, title_hash, simhash, err)
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT DO NOTHING;
+
+-- name: count_failures
+-- One more failure of each of these, in the order of the index; those of more than a day ago are forgotten. Answers the counts.
+INSERT INTO url_failures AS f (creator_id, url_id, last_at)
+SELECT c, i, $3::timestamptz FROM unnest($1::bigint[], $2::uuid[]) AS s(c, i)
+ON CONFLICT (creator_id, url_id) DO UPDATE
+   SET tries = CASE WHEN f.last_at < $3::timestamptz - interval '1 day' THEN 1 ELSE f.tries + 1 END, last_at = $3::timestamptz
+RETURNING creator_id, url_id, tries;

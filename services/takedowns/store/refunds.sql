@@ -2,12 +2,12 @@
 -- End URLs that no notice ever left for, and give their credits back. $2: their ids; $3: the state they end in; $4: from which states.
 -- Locked in the order of the index. A batch that is not settled yet is left alone: its debit is still to be counted.
 WITH held AS (
-  SELECT u.creator_id, u.id, u.state AS previous, u.batch_id FROM urls u
+  SELECT u.id, u.state AS previous, u.batch_id FROM urls u
    WHERE u.creator_id = $1 AND u.id = ANY($2) AND u.state = ANY($4) AND u.refunded_at IS NULL AND u.first_notice_at IS NULL
      AND NOT EXISTS (SELECT FROM batches b WHERE b.id = u.batch_id AND b.status = 'leasing')
    ORDER BY u.creator_id, u.url_key FOR UPDATE OF u)
 UPDATE urls u SET state = $3, refunded_at = now(), next_action_at = NULL
-  FROM held WHERE u.creator_id = held.creator_id AND u.id = held.id
+  FROM held WHERE u.creator_id = $1 AND u.id = ANY($2) AND u.id = held.id
 RETURNING u.id, u.url, u.batch_id, held.previous, u.refunded_at AS at
 
 -- name: note_events

@@ -10,11 +10,12 @@ SELECT c.id, c.public_id, l.platforms, l.handles FROM creators c
 SELECT org_id, status, reply FROM batches WHERE id = $1
 
 -- name: find_known
--- Which of these are duplicates now: there, and neither cancelled (13) nor refunded (90). 8: removed.
-SELECT u.creator_id, u.url_key, u.state = 8 AS is_removed
-  FROM unnest($1::bigint[], $2::bytea[]) AS s(c, k)
-  JOIN urls u ON u.creator_id = s.c AND u.url_key = s.k
- WHERE u.state NOT IN (13, 90)
+-- Which of these are duplicates now, by their place in the arrays from 1: there, and neither cancelled (13) nor refunded (90). 8: removed.
+-- Lateral, so that it is one look into the index for each, whatever the planner believes of the table's size.
+SELECT array_agg(n) AS known, array_agg(n) FILTER (WHERE state = 8) AS removed
+  FROM unnest($1::bigint[], $2::bytea[]) WITH ORDINALITY AS s(c, k, n)
+ CROSS JOIN LATERAL (SELECT u.state FROM urls u WHERE u.creator_id = s.c AND u.url_key = s.k OFFSET 0) AS found
+ WHERE state NOT IN (13, 90)
 
 -- name: find_hosts
 -- Hosts with what is known of how they take notices; without a resolved method the directory's entry speaks.
@@ -63,14 +64,19 @@ SELECT id FROM creators WHERE id = ANY($1) AND deleted_at IS NULL ORDER BY id FO
 -- name: add_urls
 -- What is new, or was cancelled (13) or refunded (90) before. The arrays are sorted by (creator, key), or two of these deadlock.
 -- Ten minutes ahead is the net under a lost nudge.
-INSERT INTO urls AS t (id, creator_id, url_key, url, host_id, batch_id, next_action_at)
-SELECT i, c, k, u, h, $1, now() + interval '10 min'
-  FROM unnest($2::uuid[], $3::bigint[], $4::bytea[], $5::text[], $6::int[]) AS s(i, c, k, u, h)
+-- $7: their categories; NULL: all are about copyright.
+INSERT INTO urls AS t (id, creator_id, url_key, url, host_id, batch_id, next_action_at, category)
+SELECT i, c, k, u, h, $1, now() + interval '10 min', coalesce(g, 0)
+  FROM unnest($2::uuid[], $3::bigint[], $4::bytea[], $5::text[], $6::int[], $7::smallint[]) AS s(i, c, k, u, h, g)
 ON CONFLICT (creator_id, url_key) DO UPDATE
    SET state = 1, stage = 0, batch_id = excluded.batch_id, attempt = t.attempt + 1, refunded_at = NULL,
-       first_notice_at = NULL, removed_at = NULL, next_action_at = excluded.next_action_at
+       first_notice_at = NULL, removed_at = NULL, next_action_at = excluded.next_action_at,
+       category = excluded.category
  WHERE t.state IN (13, 90)
-RETURNING creator_id, url_key
+
+-- name: find_stored
+-- What this batch has stored.
+SELECT creator_id, url_key FROM urls WHERE batch_id = $1
 
 -- name: settle_batch
 -- What the batch came to.
@@ -93,10 +99,9 @@ ON CONFLICT (creator_id) DO UPDATE
        invalid = t.invalid + excluded.invalid
 
 -- name: look_again
--- Removed content (8) that is submitted again is looked at soon, unless it was looked at within a day.
+-- Removed content (8) of a creator that is submitted again is looked at soon, unless it was looked at within a day.
 UPDATE urls u SET next_action_at = now()
-  FROM unnest($1::bigint[], $2::bytea[]) AS s(c, k)
- WHERE u.creator_id = s.c AND u.url_key = s.k AND u.state = 8 AND (u.next_action_at IS NULL OR u.next_action_at > now())
+ WHERE u.creator_id = $1 AND u.url_key = ANY($2) AND u.state = 8 AND (u.next_action_at IS NULL OR u.next_action_at > now())
    AND NOT EXISTS (SELECT FROM checks WHERE creator_id = u.creator_id AND url_id = u.id AND at > now() - interval '1 day')
 
 -- name: count_stored

@@ -2,8 +2,10 @@
 
 import uuid
 from collections import defaultdict
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from datetime import datetime
+from itertools import groupby
+from operator import attrgetter
 from typing import Final
 
 from libs.common.contracts.creators import OfficialLink
@@ -52,13 +54,12 @@ class UrlMoves:
         sets_first_notice: bool = False,
         except_notice: uuid.UUID | None = None,
     ) -> list[UrlRef]:
-        if not refs:
-            return []
-        step = effect(event)
-        rows = await self._tx.fetch(
-            QUERIES.move_urls, *columns(refs), list(sources(event)), step.to, step.stages_up, stage, step.attempts_up,
-            next_at, now, sets_first_notice, step.clears_first_notice, except_notice, keeps_time,
-        )  # fmt: skip
+        step, rows = effect(event), []
+        for creator_id, ids in _by_creator(refs):
+            rows += await self._tx.fetch(
+                QUERIES.move_urls, creator_id, ids, list(sources(event)), step.to, step.stages_up, stage,
+                step.attempts_up, next_at, now, sets_first_notice, step.clears_first_notice, except_notice, keeps_time,
+            )  # fmt: skip
         if not rows:
             return []
         moved = [UrlRef(row["creator_id"], row["id"]) for row in rows]
@@ -81,18 +82,19 @@ class UrlMoves:
         await self.move(Event.ACKNOWLEDGED, refs, now=now, keeps_time=True)
 
     async def rearm(self, refs: Collection[UrlRef], at: datetime | None, *, states: Collection[State]) -> None:
-        if refs:
-            await self._tx.execute(QUERIES.rearm_urls, *columns(refs), at, list(states))
+        for creator_id, ids in _by_creator(refs):
+            await self._tx.execute(QUERIES.rearm_urls, creator_id, ids, at, list(states))
 
     async def move_stage(self, refs: Collection[UrlRef], stage: Stage, *, until: datetime) -> None:
-        await self._tx.execute(QUERIES.move_stage, *columns(refs), stage, until)
+        for creator_id, ids in _by_creator(refs):
+            await self._tx.execute(QUERIES.move_stage, creator_id, ids, stage, until)
 
     async def awaited(self, refs: Collection[UrlRef]) -> set[UrlRef]:
         rows = await self._tx.fetch(QUERIES.awaited_urls, *columns(refs))
         return {UrlRef(row["creator_id"], row["url_id"]) for row in rows}
 
-    async def queued(self, batch_id: uuid.UUID) -> list[tuple[UrlRef, int]]:
-        rows = await self._tx.fetch(QUERIES.queued_of_batch, batch_id)
+    async def queued(self, batch_id: uuid.UUID, *, limit: int) -> list[tuple[UrlRef, int]]:
+        rows = await self._tx.fetch(QUERIES.queued_of_batch, batch_id, limit)
         return [(UrlRef(row["creator_id"], row["id"]), row["host_id"]) for row in rows]
 
     async def work(self, creator_id: int) -> Work:
@@ -113,7 +115,17 @@ class UrlMoves:
         )  # fmt: skip
 
 
+def _by_creator(refs: Collection[UrlRef]) -> Iterator[tuple[int, list[uuid.UUID]]]:
+    """Ids by creator, in the order in which rows are locked everywhere. A statement for each finds its rows in one partition."""
+    for creator_id, theirs in groupby(sorted(refs, key=_place), key=attrgetter("creator_id")):
+        yield creator_id, [ref.id for ref in theirs]
+
+
 def columns(refs: Collection[UrlRef]) -> tuple[Sequence[int], Sequence[uuid.UUID]]:
     """The two arrays of a statement, in the order in which rows are locked everywhere."""
-    ordered = sorted(refs, key=lambda ref: (ref.creator_id, ref.id))
+    ordered = sorted(refs, key=_place)
     return [ref.creator_id for ref in ordered], [ref.id for ref in ordered]
+
+
+def _place(ref: UrlRef) -> tuple[int, int]:
+    return ref.creator_id, ref.id.int  # as a number: ids compare ten times as slowly

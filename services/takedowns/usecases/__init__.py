@@ -7,6 +7,7 @@ from services.takedowns.usecases.manage_creators import ManageCreators
 from services.takedowns.usecases.read_batches import ReadBatches
 from services.takedowns.usecases.refund_urls import RefundUrls, SendRefunds
 from services.takedowns.usecases.register_creators import RegisterCreators
+from services.takedowns.usecases.right_of_way import RightOfWay
 from services.takedowns.usecases.settle_batches import SettleBatches
 from services.takedowns.usecases.submit_urls import SubmitUrls
 
@@ -24,3 +25,4 @@ class UseCases:
     send_refunds: SendRefunds
     settle_batches: SettleBatches
     submit_urls: SubmitUrls
+    way: RightOfWay

@@ -14,6 +14,7 @@ import msgspec
 
 from libs.common.clock import Clock
 from libs.common.contracts.takedowns import ResolveHost
+from libs.common.errors import FangateError, Transient
 from libs.common.ids import uuid7
 from services.takedowns.domain.follow_up import GATHER, PAIR_EVERY, RESOLVE_AGAIN, Step, gives_up_resolving, plan
 from services.takedowns.domain.host import RDAP_FRESH, Entry
@@ -36,6 +37,7 @@ from services.takedowns.domain.verdict import AFTER_NOTICE
 from services.takedowns.usecases.start_urls import is_known, start
 
 LIMIT: Final = 500  # URLs per turn
+FAILURES_MAX: Final = 3  # in a row, five minutes apart
 CLAIMED_FOR: Final = timedelta(minutes=5)
 WAITING: Final = timedelta(hours=1)  # a planned notice looks after its URLs; this is the net under it
 EARLIER_MAX: Final = 5
@@ -56,6 +58,7 @@ class PlanNotices:
     clock: Clock
     count_blocked: Callable[[], None]  # an unverified contact was not mailed
     count_notice: Callable[[str, str, str], None]  # stage, channel, outcome
+    failed: Callable[[Exception], None]  # a group of URLs met a defect
 
     async def __call__(self) -> int:
         now = self.clock.now()
@@ -72,8 +75,22 @@ class PlanNotices:
             if url.state is State.READY:
                 groups[url.ref.creator_id, url.host_id, url.stage, url.category, url.is_sandbox].append(url)
         for urls in groups.values():
-            await self._plan(urls, entries, now)
+            try:
+                await self._plan(urls, entries, now)
+            except (FangateError, Transient):
+                raise  # the world's fault: all of it is claimed again
+            except OSError as exc:
+                self.failed(exc)  # the folder's: these are claimed again
+            except Exception as exc:  # a defect that these URLs meet: the others must not wait for it to be mended
+                self.failed(exc)
+                await self._poisoned(urls, now)
         return len(due)
+
+    async def _poisoned(self, urls: Sequence[DueUrl], now: datetime) -> None:
+        """Tried again twice; then the credits return of those that no notice ever left for."""
+        tries = await self.progress.count_failures([url.ref for url in urls], now=now)
+        hopeless = [url for url in urls if tries[url.ref] >= FAILURES_MAX]
+        await self._give_back(hopeless, source=State.READY, reason="processing failed")
 
     async def _resolving(self, urls: Sequence[DueUrl], now: datetime) -> None:
         """Those whose host is known by now go on; those whose host will never be give their credit back."""

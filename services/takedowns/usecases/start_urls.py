@@ -5,6 +5,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Final
 
 from libs.common.clock import Clock
 from libs.common.contracts.takedowns import ResolveHost
@@ -12,6 +13,9 @@ from services.takedowns.domain.follow_up import GATHER, RESOLVE_AGAIN
 from services.takedowns.domain.host import RDAP_FRESH
 from services.takedowns.domain.progress_ports import HostRow, Progress, ProgressTx, UrlRef
 from services.takedowns.domain.states import Event
+from services.takedowns.usecases.right_of_way import RightOfWay
+
+SLICE: Final = 500  # URLs in one transaction: none holds its rows, or the loop, for long
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,11 +24,17 @@ class StartUrls:
 
     progress: Progress
     clock: Clock
+    way: RightOfWay
 
     async def __call__(self, batch_id: uuid.UUID) -> None:
-        """All of a batch."""
-        async with self.progress.transaction() as tx:
-            await start(tx, await tx.queued(batch_id), now=self.clock.now())
+        """All of a batch, a slice at a time; if it ends half-way, the rest is due in ten minutes by itself."""
+        count = SLICE
+        while count == SLICE:
+            await self.way.give_way()
+            async with self.progress.transaction() as tx:
+                urls = await tx.queued(batch_id, limit=SLICE)
+                count = len(urls)
+                await start(tx, urls, now=self.clock.now())
 
 
 async def start(tx: ProgressTx, urls: Iterable[tuple[UrlRef, int]], *, now: datetime) -> None:
@@ -38,7 +48,8 @@ async def start(tx: ProgressTx, urls: Iterable[tuple[UrlRef, int]], *, now: date
     await tx.move(Event.HOST_KNOWN, known, now=now, next_at=now + GATHER)
     await tx.move(Event.HOST_UNKNOWN, unknown, now=now, next_at=now + RESOLVE_AGAIN)
     for host_id in sorted(by_host):
-        if not is_known(hosts[host_id], now):
+        host = hosts[host_id]
+        if not is_known(host, now) and (host.resolve_after is None or host.resolve_after <= now):
             await tx.nudge(ResolveHost(host_id=host_id))
 
 

@@ -2,7 +2,7 @@
 that, creator by creator, with the money in a last one.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 from uuid import UUID
@@ -124,7 +124,7 @@ class StoreBatch:
             except (TryAgain, StoreRefused):
                 failed[creator_id] = FAILED
             else:
-                stored |= added
+                stored.update(added)
                 if not alive:
                     failed[creator_id] = GONE
         if all(creator_id in failed for creator_id, _ in work.intake.candidates):
@@ -134,14 +134,14 @@ class StoreBatch:
             await _hold(tx, work)
             return await self._settle(tx, work, stored, failed)
 
-    async def _add(self, tx: SubmissionTx, work: Work, creators: set[int]) -> set[Pair]:
+    async def _add(self, tx: SubmissionTx, work: Work, creators: set[int]) -> Collection[Pair]:
         # In the order of the index: two requests with the same URLs wait for each other instead of dying in a deadlock.
         pairs = sorted(pair for pair in work.intake.candidates if pair[0] in creators)
-        candidates = [work.intake.candidates[pair] for pair in pairs]
+        candidates = {pair: work.intake.candidates[pair] for pair in pairs}
         return await tx.add_urls(work.batch.id, candidates, work.hosts)
 
     async def _settle(
-        self, tx: SubmissionTx, work: Work, stored: set[Pair], failed: Mapping[int, str]
+        self, tx: SubmissionTx, work: Work, stored: Collection[Pair], failed: Mapping[int, str]
     ) -> UrlsSubmitted:
         batch = work.batch
         outcome = outcome_of(work.intake, stored, failed)

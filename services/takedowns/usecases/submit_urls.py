@@ -26,6 +26,7 @@ from services.takedowns.domain.errors import (
     LeaseUnknown,
 )
 from services.takedowns.domain.ports import Credits, KnownHost, NewBatch, Submissions
+from services.takedowns.domain.states import Category
 from services.takedowns.domain.submission import Intake, Target, check_limits, outcome_of, reply_of
 from services.takedowns.domain.url import OwnProfiles, UrlReader
 from services.takedowns.usecases.store_batch import StoreBatch, Work
@@ -86,7 +87,7 @@ class SubmitUrls:
             target = targets[group.creator_id]
             profiles = OwnProfiles(((link.platform, link.handle) for link in target.links), self.reader)
             for at in range(0, len(group.urls), YIELD_URLS):
-                intake.add(target, profiles, group.urls[at : at + YIELD_URLS])
+                intake.add(target, profiles, group.urls[at : at + YIELD_URLS], Category[group.category.upper()])
                 await asyncio.sleep(0)
         return intake
 
@@ -94,8 +95,8 @@ class SubmitUrls:
         if not work.required:
             return
         known = await self.submissions.known(list(work.intake.candidates))
-        work.removed += [url.pair for url in known if url.is_removed]
-        work.intake.drop_known(url.pair for url in known)
+        work.removed += known.removed
+        work.intake.drop_known(known.all)
 
     async def _hosts(self, work: Work, *, is_dry_run: bool) -> dict[str, KnownHost]:
         """The rows of all hosts; those of candidates are made if need be, outside of any transaction: they are nobody's."""

@@ -9,6 +9,7 @@ from services.takedowns.usecases.read_mail import ReadMail
 from services.takedowns.usecases.resolve_host import ResolveHost
 from services.takedowns.usecases.send_notice import SendNotice
 from services.takedowns.usecases.start_urls import StartUrls
+from services.takedowns.usecases.tell_creators import TellCreators
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,3 +23,4 @@ class UnderWay:
     resolve_host: ResolveHost
     send_notice: SendNotice
     start_urls: StartUrls
+    tell_creators: TellCreators

@@ -4,6 +4,7 @@ each of these checks finds a mistake that is planted for it.
 
 import copy
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -12,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from deploy.documents import ROOT
+from deploy.documents import ROOT, from_yaml
 from deploy.kubernetes import manifests, policies, resources
 from deploy.kubernetes.check import KUSTOMIZATIONS, custom_complaints, render, schema_complaints
 from deploy.kubernetes.definitions import KEDA, with_logins
@@ -125,6 +126,9 @@ PLANTED: dict[str, tuple[str, str, Change, str]] = {
     "a way to private addresses": ("NetworkPolicy", "fangate-sessions", lambda d: d["spec"]["egress"][-1]["to"][0]["ipBlock"].pop("except"), "private addresses"),
     "no denial": ("NetworkPolicy", "fangate-deny-all", lambda d: d["spec"].update(policyTypes=["Ingress"]), "is not denied"),
     "a Job without its release": ("Job", "fangate-migrate-test", lambda d: d["metadata"].update(name="fangate-migrate"), "under a name of its release"),
+    "a host without a certificate": ("Ingress", "fangate-edge", lambda d: d["spec"]["rules"][0].update(host="other.example"), "has no certificate"),
+    "plain HTTP let in": ("Ingress", "fangate-edge", lambda d: d["metadata"]["annotations"].pop("nginx.ingress.kubernetes.io/force-ssl-redirect"), "plain HTTP is let in"),
+    "an edge that takes plain HTTP": ("ConfigMap", "fangate-config", lambda d: d["data"].update(FANGATE_REQUIRE_HTTPS="false"), "not told to refuse plain HTTP"),
     "pods crowded on one node": ("Deployment", "fangate-edge", lambda d: pod(d).pop("topologySpreadConstraints"), "not spread"),
 }  # fmt: skip
 
@@ -144,6 +148,16 @@ def test_a_planted_mistake_is_found(rendered: Callable[[str], Rendered], mistake
     kind, name, change, complaint = PLANTED[mistake]
     said = policies.complaints(planted(rendered(EVERYTHING), kind, name, change))
     assert [line for line in said if complaint in line], said
+
+
+def test_R162_callers_come_by_tls_12_or_13_only(rendered: Callable[[str], Rendered]) -> None:
+    assert list(policies.callers_come_by_tls(rendered(EVERYTHING))) == []
+    # The floor of the protocol is the controller's: one setting for all of its hosts, written down as it should be.
+    example = (ROOT / "deploy/kubernetes/components/ingress/controller.example.yaml").read_text(encoding="utf-8")
+    (document,) = from_yaml(example)
+    assert document["data"]["ssl-protocols"].split() == ["TLSv1.2", "TLSv1.3"]
+    assert not re.search(r"RC4|3DES|MD5|NULL|CBC|SHA1\b", document["data"]["ssl-ciphers"])
+    assert document["data"]["hsts"] == "true"
 
 
 def test_an_image_by_tag_is_found_where_it_is_released(rendered: Callable[[str], Rendered]) -> None:
@@ -199,7 +213,13 @@ def test_what_kubernetes_would_refuse_is_found(rendered: Callable[[str], Rendere
 
 
 def test_secrets_are_the_settings_that_the_code_calls_secret() -> None:
-    assert service("sessions").secrets == ("POSTGRES_DSN", "AMQP_URL", "VAULT_KEYS", "FORM_KEYS")
+    assert service("sessions").secrets == (
+        "POSTGRES_DSN",
+        "AMQP_URL",
+        "VAULT_KEYS",
+        "FORM_KEYS",
+        "FANVUE_CLIENT_SECRET",
+    )
     assert "REDIS_URL" in service("edge").secrets
     assert name_of(service("edge")) == "fangate-edge"
 

@@ -12,11 +12,12 @@ from libs.common.contracts.sessions import ConnectModel as ConnectJob
 from libs.common.db.outbox import Outbox
 from libs.common.db.pool import Database
 from libs.common.ids import uuid7
+from libs.common.vault import Vault
 from services.sessions.domain.credentials import Credentials, Pending
 from services.sessions.domain.errors import OutcomeUnknown
+from services.sessions.domain.link import Link
 from services.sessions.domain.model import Change, InvalidChange, Model, State, changed, deed_of, signed_in
 from services.sessions.domain.upstream_call import Outcome, Recorded
-from services.sessions.domain.vault import Vault
 from services.sessions.store.postgres import PostgresModels
 from services.sessions.store.sealed import SealedRows
 from services.sessions.store.upstream_calls import PostgresUpstreamCalls
@@ -154,6 +155,19 @@ async def test_refreshing_is_seen_by_others_while_the_model_is_held(store: Store
         assert live is not None
         assert live.model == refreshing == replace(connected, state=State.REFRESHING, version=connected.version + 1)
         await held.save(refreshing, changed(refreshing, Change.REFUSED))
+
+
+async def test_a_consent_is_used_up_once_and_the_newest_counts(store: Store) -> None:
+    model = await made(store)
+    link, first, second = (Link(bytes([number] * 32), model.org_id, model.model_id, NOW) for number in (1, 2, 3))
+    async with store.exclusive(model.org_id, model.model_id) as held:
+        await held.replace_links(model, link)
+        await held.begin_consent(link.digest, first.digest)
+        await held.begin_consent(link.digest, second.digest)
+        assert not await held.take_consent(first.digest, "")
+    async with store.exclusive(model.org_id, model.model_id) as held:
+        assert await held.take_consent(second.digest, "consent_denied")
+        assert not await held.take_consent(second.digest, "")
 
 
 async def test_a_call_is_started_once_and_its_end_stays(calls: Calls) -> None:

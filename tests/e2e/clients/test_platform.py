@@ -32,7 +32,9 @@ def a_creator(name: str = "ExampleCreator", **changes: Any) -> dict[str, Any]:
 async def a_partner(stack: Stack, credits_: int = 100, role: str = "takedowns") -> str:
     """The key of a fresh organization without a plan: bought credits only."""
     org_id = str(uuid.uuid4())
-    await stack.cli("auth", "org", "create", "--name", f"partner-{org_id[:8]}", "--org-id", org_id)
+    await stack.cli(
+        "auth", "org", "create", "--name", f"partner-{org_id[:8]}", "--org-id", org_id, "--enable", "platform"
+    )
     if credits_:
         grant = ("--credits", str(credits_), "--kind", "topup", "--memo", "Credit purchase")
         await stack.cli("billing", "grant", "--org", org_id, *grant)
@@ -197,6 +199,7 @@ async def test_a_batch_can_be_looked_at_on_both_surfaces(stack: Stack) -> None:
         ("POST", "/submit-urls", {"groups": [{"creator_id": 5, "urls": []}]}, "groups[0].creator_id"),
         ("POST", "/submit-urls", {"groups": [{"creator_id": "a"}]}, "groups[0]"),
         ("POST", "/submit-urls", {"groups": [{"creator_id": "a", "urls": [None]}]}, "groups[0].urls[0]"),
+        ("POST", "/submit-urls", {"groups": [{"creator_id": "a", "urls": [], "category": "x"}]}, "groups[0].category"),
         ("POST", "/submit-urls", {"groups": [{"creator_id": "a", "urls": ["x"] * 10_001}]}, "at most 10000"),
         ("POST", "/submit-urls", {"groups": [{"creator_id": "a", "urls": []}], "notes": "\x00"}, "notes"),
         ("GET", "/creators?limit=-1", None, "limit"),

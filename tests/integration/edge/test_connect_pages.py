@@ -25,6 +25,7 @@ from services.edge.entry.link_pages import FORM_BYTES_MAX, LinkPages
 from services.edge.entry.proxies import TrustedProxies
 from services.edge.gateways.forms import SealedForms
 from services.edge.store.failures import CountedFailures
+from services.edge.usecases.ask_consent import AskConsent
 from services.edge.usecases.follow_link import FollowLink
 from tests.support.connect_page import Browser
 
@@ -71,8 +72,9 @@ class Pages:
 @contextlib.asynccontextmanager
 async def running_pages(redis_url: str, **more: Any) -> AsyncIterator[Pages]:
     redis, holder = Redis.create(redis_url, size_max=2), LinkHolder()
+    forms = SealedForms(holder, CLOCK)
     pages = LinkPages(
-        ConnectPage(FollowLink(holder, SealedForms(holder, CLOCK), CLOCK)),
+        ConnectPage(FollowLink(holder, forms, CLOCK), AskConsent(holder, forms, CLOCK)),
         failures=CountedFailures(redis, CLOCK, scope="connect-"),
         proxies=TrustedProxies.parse("127.0.0.1"),
         **{"require_https": False, **more},

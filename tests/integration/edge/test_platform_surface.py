@@ -50,6 +50,23 @@ async def test_R108_a_submission_is_answered_201_without_an_envelope(redis_url: 
     assert "X-RateLimit-Remaining" in answer.headers
 
 
+async def test_R118_the_surface_is_opened_for_single_organizations_and_sandbox_keys_always_have_it(
+    redis_url: str,
+) -> None:
+    async with running_edge(redis_url) as edge:
+        edge.services.replies[SubmitUrls] = a_reply()
+        shut, _, _ = edge.organization(features=frozenset())
+        answer = await ask(edge, shut, "POST", "/submit-urls", ONE_URL)
+        assert (answer.status, answer.headers["X-Error-Code"]) == (403, "NOT_ENABLED")
+        assert answer.json == {"error": "This API is not enabled for this organization: ask the operator"}
+        assert not [each for each in edge.services.asked if isinstance(each, SubmitUrls)]
+        async with GatewayClient(edge.url, shut) as client:
+            assert (await client.call("GET", "/api/organization")).status != 403, "the rest of the gateway is open"
+        assert (await ask(edge, "", "GET", "/health")).status == 200
+        staging, _, _ = edge.organization(kind="sandbox", features=frozenset())
+        assert (await ask(edge, staging, "POST", "/submit-urls", ONE_URL)).status == 201
+
+
 async def test_R112_a_failure_in_part_is_207_and_says_whose(redis_url: str) -> None:
     one, two = uuid7(), uuid7()
     groups = (

@@ -10,6 +10,10 @@ from libs.common.settings import SettingsError
 from libs.common.telemetry.log import logger
 
 MODES = set(sys.argv[1:])
+# What a defect has at hand, and no collector of errors may be told: a key, a DSN's login, a password, a session.
+PLANTED = (
+    "fgk_" + "Ab3" * 12, "postgresql://planted-user:planted-word@db/x", "planted-password-1", "planted-session-2",
+)  # fmt: skip
 GATE = Path(os.environ.get("GATE", "/nonexistent"))
 log = logger(__name__)
 
@@ -36,6 +40,8 @@ async def build(process: Process) -> None:
     await process.closing(Resource("first"))
     await process.closing(Resource("broken"))
     await process.closing(Resource("last"))
+    if "defect" in MODES:
+        meet_a_defect(PLANTED[2])
     process.ready_when("gate", check_gate)
     process.ready_when("slow", check_slow)
     process.start("worker", work(process))
@@ -44,6 +50,18 @@ async def build(process: Process) -> None:
     if "stuck-drain" in MODES:
         process.on_drain("stuck", stick)
     process.on_drain("two", lambda: drain(process, "two"))
+
+
+def meet_a_defect(password: str) -> None:
+    """An error that no code expects, with secrets in its message, in its cause, in variables and in the line of the log."""
+    session_token = PLANTED[3]
+    try:
+        try:
+            raise KeyError(f"{PLANTED[0]} by {PLANTED[1]}")
+        except KeyError as exc:
+            raise RuntimeError(f"refused with {PLANTED[0]} ({len(password + session_token)})") from exc
+    except RuntimeError as exc:
+        log.error("unhandled error", request_id="a-request", api_key=PLANTED[0], exc_info=exc)
 
 
 def gate_is_open() -> bool:

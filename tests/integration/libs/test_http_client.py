@@ -203,6 +203,34 @@ async def test_a_server_whose_certificate_nobody_vouches_for_is_told_nothing(
     client._origin.cache_clear()
 
 
+@pytest.mark.parametrize(("newest", "is_spoken_to"), [("TLSv1_1", False), ("TLSv1_2", True), ("TLSv1_3", True)])
+@pytest.mark.filterwarnings("ignore:ssl.TLSVersion.TLSv1_1")
+async def test_R162_a_server_that_speaks_old_tls_only_is_not_spoken_to(
+    http: HttpClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, newest: str, is_spoken_to: bool
+) -> None:
+    # given a server that is trusted, and speaks nothing newer
+    certificate, key = a_certificate(tmp_path)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    context.set_ciphers("ALL:@SECLEVEL=0")
+    context.minimum_version = ssl.TLSVersion.MINIMUM_SUPPORTED
+    context.maximum_version = ssl.TLSVersion[newest]
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+    client._tls.cache_clear()
+    client._origin.cache_clear()
+    assert client._tls().minimum_version >= ssl.TLSVersion.TLSv1_2
+    connections: list[int] = []
+    async with keeping_alive(WHOLE, connections, tls=context) as url:
+        if is_spoken_to:
+            assert (await http.request("GET", f"{url}/a", headers={}, timeout_s=5)).body == b"{}"
+        else:
+            with pytest.raises(HttpError, match="no connection"):
+                await http.request("GET", f"{url}/a", headers={}, timeout_s=5)
+        await http.close()
+    client._tls.cache_clear()
+    client._origin.cache_clear()
+
+
 @pytest.mark.parametrize(
     ("method", "target", "headers"),
     [

@@ -61,6 +61,26 @@ async def test_a_file_that_fails_leaves_nothing_and_those_before_it_stand(admin_
         await connection.close()
 
 
+async def test_a_file_waits_its_turn_and_makes_nobody_wait_long(admin_dsn: str, root: Path) -> None:
+    await migrate(admin_dsn, ["probe"], root=root)
+    (root / "probe" / "migrations" / "0002_add_note.sql").write_text("ALTER TABLE things ADD note text")
+    holder, reader = await asyncpg.connect(admin_dsn), await asyncpg.connect(admin_dsn)
+    try:
+        async with holder.transaction():
+            await holder.execute("SELECT 1 FROM probe.things")  # and its transaction stays open
+            migrating = asyncio.create_task(migrate(admin_dsn, ["probe"], root=root))
+            waiting = "SELECT count(*) FROM pg_locks WHERE mode = 'AccessExclusiveLock' AND NOT granted"
+            while not await reader.fetchval(waiting):
+                await asyncio.sleep(0.01)
+            # who comes behind the waiting migration is let through before its own patience ends
+            await reader.execute("SET lock_timeout = '5s'; SELECT count(*) FROM probe.things")
+            assert not migrating.done()
+        assert await migrating == ["probe: 0002_add_note"]
+    finally:
+        await holder.close()
+        await reader.close()
+
+
 async def test_a_file_changed_after_it_was_applied_is_refused(admin_dsn: str, root: Path) -> None:
     await migrate(admin_dsn, ["probe"], root=root)
     path = root / "probe" / "migrations" / "0001_create_things.sql"

@@ -235,6 +235,28 @@ async def test_a_cancelled_transaction_is_undone(db: Database) -> None:
     assert await db.fetchval("SELECT count(*) FROM things") == 0
 
 
+async def test_a_transaction_that_is_cut_off_at_its_begin_is_no_error_of_ours(db: Database) -> None:
+    reported: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: reported.append(context))
+
+    async def nothing() -> None:
+        async with db.transaction():
+            await asyncio.sleep(0)
+
+    # when callers' patience ends at every step of a transaction's begin and end
+    for steps in range(60):
+        task = asyncio.create_task(nothing())
+        for _ in range(steps):
+            await asyncio.sleep(0)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+    # then the connections come back clean, and nobody hears of a defect
+    await asyncio.gather(*(db.ping() for _ in range(6)))
+    asyncio.get_running_loop().set_exception_handler(None)
+    assert reported == []
+
+
 async def test_more_callers_than_connections_wait_and_then_give_up(
     db: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:

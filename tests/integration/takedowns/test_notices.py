@@ -1,10 +1,13 @@
 """Notices on real servers: what is mailed, what never is, and what becomes of each."""
 
+import dataclasses
 import uuid
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from libs.common.contracts.creators import CreatorInput, OfficialLink, SubmitCreators
@@ -12,6 +15,8 @@ from libs.common.contracts.notices import FileTakedown
 from libs.common.contracts.takedowns import ActionRequired, NoticeBounced, NoticeSent, UrlChanged
 from services.takedowns.domain.follow_up import MAILBOX_PER_HOUR
 from services.takedowns.domain.host import Method, Responsible, Source
+from services.takedowns.domain.notice_mail import Envelope
+from tests.support.mails import a_mail
 from tests.support.servers import TestDatabase
 from tests.support.takedowns import Takedowns
 from tests.support.under_way import HOST, MAILBOX, World, a_world
@@ -33,7 +38,7 @@ def said(world: World, kind: type[Any]) -> list[Any]:
     return [message for message in world.said if isinstance(message, kind)]
 
 
-async def test_a_batch_becomes_one_mail_to_a_verified_mailbox(world: World) -> None:
+async def test_R103_a_batch_becomes_one_mail_to_a_verified_mailbox_without_a_further_call(world: World) -> None:
     await world.entry()
     creator = await world.submit("/a", "/b?x=1", "/c")
     await world.turn(seconds=1)
@@ -57,7 +62,7 @@ async def test_a_batch_becomes_one_mail_to_a_verified_mailbox(world: World) -> N
     assert moves.count(("ready", "noticed")) == 3
 
 
-async def test_R177_no_mail_of_a_creator_names_its_address_or_notes(world: World) -> None:
+async def test_R177_no_mail_and_no_message_names_a_creators_notes_nor_a_batchs(world: World) -> None:
     await world.entry()
     said_ = CreatorInput(
         stage_name="Luna", email="private@home-of-luna.com", official_links=(OfficialLink("onlyfans", "luna"),),
@@ -67,8 +72,17 @@ async def test_R177_no_mail_of_a_creator_names_its_address_or_notes(world: World
     creator = await world.takedowns.db.fetchval("SELECT public_id FROM creators WHERE stage_name = 'Luna'")
     await world.begin("/a", creator=creator, notes="SECRETBATCH")
     raw = world.sink.mails[0][2].decode()
-    for secret in ("home-of-luna", "Maria", "SECRETNOTE", "SECRETBATCH"):
-        assert secret not in raw
+    world.receive(a_mail("I submit a counter notification under 17 U.S.C. 512(g)(3).", to=world.reply_to()))
+    await world.turn(minutes=1)
+    world.clock.advance(minutes=10)
+    await world.do.tell_creators()
+    assert len(world.sink.mails) == 2, "to the host, and to the creator's people"
+    told = [msgspec.json.encode(message).decode() for message in world.said]
+    assert len(told) > 4
+    for secret in ("Maria", "SECRETNOTE", "SECRETBATCH"):
+        assert not [each for each in (*told, *(mail[2].decode() for mail in world.sink.mails)) if secret in each]
+    assert "home-of-luna" not in raw
+    assert not [each for each in told if "home-of-luna" in each]
 
 
 async def test_more_urls_than_a_mail_takes_become_more_mails_a_quarter_of_an_hour_apart(world: World) -> None:
@@ -343,10 +357,36 @@ async def test_a_stage_name_writes_no_header(world: World, evil: str) -> None:
     assert [recipient for _, recipient, _ in world.sink.mails] == [MAILBOX]
 
 
+async def test_a_defect_that_some_urls_meet_stops_no_others_and_their_credits_return_once(dry: World) -> None:
+    @dataclass
+    class Breaking:
+        """A folder that breaks on one creator's mails."""
+
+        async def keep(self, name: str, envelope: Envelope) -> None:
+            if b"Poison" in envelope.raw:
+                raise ZeroDivisionError
+
+    dry.do = dataclasses.replace(dry.do, plan_notices=dataclasses.replace(dry.do.plan_notices, folder=Breaking()))
+    await dry.entry()
+    bad = await dry.takedowns.creator("Poison")
+    await dry.begin("/a", creator=bad)
+    good = await dry.begin("/b")
+    assert await dry.states(good) == [("action_required", 0)]
+    for _ in range(3):
+        assert await dry.takedowns.balance() == 100_000 - 2
+        await dry.turn(minutes=6)
+    assert await dry.states(bad) == [("failed_refunded", 0)]
+    for _ in range(3):
+        await dry.turn(minutes=6)
+        await dry.takedowns.on.refunds.send(older_s=0, limit=10)
+    assert await dry.takedowns.balance() == 100_000 - 1
+    await dry.submit("/a", creator=bad)
+    assert await dry.takedowns.balance() == 100_000 - 2, "new again"
+
+
 async def test_complaints_about_consent_are_always_a_persons(world: World) -> None:
     await world.entry(ncii_form_url="https://leaks.example/ncii")
-    creator = await world.submit("/a")
-    await world.takedowns.db.execute("UPDATE urls SET category = 1")
+    creator = await world.submit("/a", category="ncii")
     for minutes in (1, 2, 6):
         await world.turn(minutes=minutes)
     assert world.sink.connections == 0

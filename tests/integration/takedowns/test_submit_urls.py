@@ -1,6 +1,7 @@
 """The edge cases of submissions, one test a row, on real Postgres with real billing."""
 
 import asyncio
+import contextlib
 import re
 import uuid
 from collections import Counter
@@ -12,6 +13,7 @@ from libs.common.contracts.takedowns import BatchAccepted, BatchDebited, SubmitU
 from libs.common.ids import uuid7
 from services.takedowns.domain.errors import CreatorNotFound, InsufficientCredits, InvalidRequest
 from services.takedowns.domain.states import RECLAIMABLE, Event, State
+from services.takedowns.domain.url import UrlReader
 from tests.support.takedowns import Takedowns
 
 U = "https://piracy-site.com/a"
@@ -60,6 +62,9 @@ async def test_variants_are_duplicates_and_other_port_path_case_slash_and_value_
     ]  # fmt: skip
     reply = await takedowns.submit((creator, variants))
     assert (reply.new, reply.duplicate) == (1, len(variants) - 1)
+    international = ["https://пиратка.рф/~a", "https://xn--80aawjwhp.xn--p1ai/%7Ea", "https://ПИРАТКА.рф/%7ea"]
+    reply = await takedowns.submit((creator, international))
+    assert (reply.new, reply.duplicate) == (1, 2)
     others = [
         base.replace(".com", ".com:8443"),
         base.replace("/a?", "/A?"),
@@ -184,6 +189,27 @@ async def test_same_url_in_two_requests_at_once_is_paid_once(takedowns: Takedown
     assert Counter(reply.new for reply in replies) == {1: 1, 0: 7}
     assert await takedowns.balance() == 100_000 - 1
     assert await takedowns.leased() == 0
+
+
+async def test_same_url_in_two_requests_at_once_is_the_seconds_if_the_first_rolls_back(takedowns: Takedowns) -> None:
+    creator = await takedowns.creator()
+    owner = await takedowns.owner(creator)
+    with contextlib.suppress(ZeroDivisionError):
+        async with takedowns.db.transaction() as tx:
+            await tx.execute(
+                """INSERT INTO urls (id, creator_id, url_key, url, host_id, batch_id) VALUES ($1, $2, $3, $4, 1, $1)""",
+                uuid7(), owner.creator_id, UrlReader().read(U).key, U,
+            )  # fmt: skip
+            second = asyncio.create_task(takedowns.submit((creator, [U])))
+            waiting = (
+                "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+            )
+            async with asyncio.timeout(30):
+                while not await takedowns.db.fetchval(waiting):  # the unique index makes it wait
+                    await asyncio.sleep(0.01)
+            raise ZeroDivisionError
+    assert (await second).new == 1
+    assert await takedowns.balance() == 100_000 - 1
 
 
 async def test_four_identical_submissions_of_10000_at_once_count_exactly(takedowns: Takedowns) -> None:

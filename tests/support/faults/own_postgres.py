@@ -85,16 +85,7 @@ class OwnPostgres:
         """Make a synchronous replica, crash the primary, promote. `dsn` and `port` are the new one's from then on."""
         folder, port = self._another()
         self._give_disk(folder)
-        as_ = postgres.disguise()
-        data = postgres.data_folder(folder, as_)
-        postgres.prepare(data.parent, as_)
-        program = find_programs().postgres.resolve().with_name("pg_basebackup")
-        copy = [*as_.before, program, "-D", data, "-d", f"{self.dsn}?application_name=replica", "-R", "-X", "stream"]
-        child = Child.spawn(
-            "pg_basebackup", [*copy, "-c", "fast", "--no-sync"], env=self._env, log=self._log, cwd=data.parent, user=as_.user
-        )  # fmt: skip
-        assert await child.wait(COPY_SECONDS_MAX), child.tail()
-        assert child.exit_code == 0, child.tail()
+        await self._copy_to(folder, "-R", "-X", "stream")
         replica = await self._run(folder, port)
         # From here on a commit is confirmed only when the replica has it as well: so no confirmed debit is lost.
         await self._ask("ALTER SYSTEM SET synchronous_standby_names = '*'")
@@ -106,6 +97,20 @@ class OwnPostgres:
         self._discard(self._folder)
         self._folder, self.port, self._child = folder, port, replica
         assert await self._ask("SELECT pg_promote()")
+
+    async def _copy_to(self, folder: Path, *options: str) -> Path:
+        """`pg_basebackup` of the running cluster, as the cluster of `folder`; where its data are."""
+        as_ = postgres.disguise()
+        data = postgres.data_folder(folder, as_)
+        postgres.prepare(data.parent, as_)
+        program = find_programs().postgres.resolve().with_name("pg_basebackup")
+        copy = [*as_.before, program, "-D", data, "-d", f"{self.dsn}?application_name=replica", *options]
+        child = Child.spawn(
+            "pg_basebackup", [*copy, "-c", "fast", "--no-sync"], env=self._env, log=self._log, cwd=data.parent, user=as_.user
+        )  # fmt: skip
+        assert await child.wait(COPY_SECONDS_MAX), child.tail()
+        assert child.exit_code == 0, child.tail()
+        return data
 
     async def _run(self, folder: Path, port: int) -> Child:
         child = postgres.spawn(find_programs(), folder, port, env=self._env, log=self._log, is_durable=True)

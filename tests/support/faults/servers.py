@@ -47,14 +47,14 @@ class FaultServers:
 
 
 @contextlib.asynccontextmanager
-async def fault_servers(run: Path) -> AsyncIterator[FaultServers]:
+async def fault_servers(run: Path, *, postgres_kind: type[OwnPostgres] = OwnPostgres) -> AsyncIterator[FaultServers]:
     """Start them with their data in `run/servers`; they are gone afterwards."""
     for folder in run.parent.glob("faults-*"):  # of runs that were killed; their processes died with them
         if folder != run and not Profile("servers", run=folder).is_held:
             shutil.rmtree(folder, ignore_errors=True)
     profile = Profile("servers", run=run)
     (redis_port,) = ports.pick(1)
-    own_postgres, own_redis = OwnPostgres(profile.folder), OwnRedis(profile.folder / "redis", redis_port)
+    own_postgres, own_redis = postgres_kind(profile.folder), OwnRedis(profile.folder / "redis", redis_port)
     broker = OwnBroker(profile.folder)
     async with contextlib.AsyncExitStack() as ends:
         profile.open()

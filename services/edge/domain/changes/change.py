@@ -17,6 +17,9 @@ class VersionChange(msgspec.Struct, frozen=True, kw_only=True):
     text: str  # for callers: what is different, and what to do
     routes: frozenset[str]  # by name, whose requests or answers it touches
     up_request: Callable[[Document], Document] | None = None
+    gone: dict[
+        str, str
+    ] = {}  # members of older requests, and what says it now: refused, for ignoring them would do harm
     down_response: Callable[[Document], Document] | None = None
     down_schemas: Callable[[Schemas], Schemas]
 

@@ -34,5 +34,6 @@ CHANGE: Final = VersionChange(
     text="`POST /api/keys/{key_id}/rotate` takes `overlap_seconds` (0 to 86400, whole); before, `overlap_hours` (0 to 24).",
     routes=frozenset({"keys_rotate"}),
     up_request=_up,
+    gone={"overlap_hours": "overlap_seconds"},  # unsaid, the old key would end at once
     down_schemas=_down_schemas,
 )

@@ -13,6 +13,7 @@ from services.edge.domain.own import (
     takedown_export,
     takedowns,
     users,
+    webhooks,
 )
 from services.edge.domain.own_route import OwnRoute, checked_own
 
@@ -32,6 +33,7 @@ def own_routes() -> tuple[OwnRoute, ...]:
             *batches.ROUTES,
             *takedowns.ROUTES,
             *takedown_export.ROUTES,
+            *webhooks.ROUTES,
         )
     )
 

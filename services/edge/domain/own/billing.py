@@ -22,8 +22,8 @@ _CURSOR: Final[QueryRule] = re.compile(r"[0-9a-f]{32}")
 
 
 class SubscriptionEdit(msgspec.Struct, frozen=True, kw_only=True):
-    """The subscription as it is wanted: `plan` from now on (a larger one at once, pro rata; a smaller one from the period's
-    end; the present one takes back what waits for then), or `cancels`: none after this period. One of the two.
+    """The subscription as it is wanted: `plan` from now on (a larger one at once, pro rata, if it is open; a smaller one from
+    the period's end; the present one takes back what waits for then), or `cancels`: none after this period. One of the two.
     """
 
     plan: str | None = None  # its code
@@ -32,7 +32,7 @@ class SubscriptionEdit(msgspec.Struct, frozen=True, kw_only=True):
 
 def _subscribe(asked: Asked) -> billing.UpdateSubscription:
     edit: SubscriptionEdit = asked.body
-    return billing.UpdateSubscription(org_id=asked.org_id, plan=edit.plan, cancels=edit.cancels)
+    return billing.UpdateSubscription(org_id=asked.org_id, plan=edit.plan, cancels=edit.cancels, by=asked.by)
 
 
 def _moment(asked: Asked, name: str) -> datetime | None:

@@ -6,6 +6,7 @@ from typing import Any, Final
 import msgspec
 import orjson
 
+from libs.common.contracts.auth import PLATFORM
 from services.edge.domain.catalogue import Route
 from services.edge.domain.own import platform_routes
 from services.edge.domain.ports import Reserved
@@ -31,7 +32,8 @@ class Platform:
     about = (
         "Register creators, submit URLs of stolen content for them, follow what it costs. Bodies are their own, without an envelope, and\n"
         "may have 5 MiB here: 10,000 URLs of up to 500 characters, not of 2,048. Every error is `{error}`, with `retryAfterSeconds` on a 429, and `required` and `balance` on a 402; its stable\n"
-        "code is in `X-Error-Code`. No plan is needed: bought credits are enough."
+        "code is in `X-Error-Code`. No plan is needed: bought credits are enough.\n"
+        "For partners: the operator opens it for single organizations; sandbox keys, the staging, always have it."
     )
     schemas: Mapping[str, Schema] = {}
 
@@ -39,7 +41,7 @@ class Platform:
         return (
             *open_routes(self.prefix),
             *(
-                msgspec.structs.replace(route, path=self.prefix + route.path, shows_balance=False)
+                msgspec.structs.replace(route, path=self.prefix + route.path, shows_balance=False, feature=PLATFORM)
                 for route in platform_routes()
             ),
         )

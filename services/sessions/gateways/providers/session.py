@@ -4,6 +4,7 @@ The provider `sandbox` is this adapter on the sandbox's URL. There is no request
 platform that demands one is not served (requirements.md section 8).
 """
 
+import math
 import re
 import time
 from collections.abc import Mapping
@@ -28,6 +29,7 @@ from services.sessions.domain.errors import (
     TimedOut,
     Unusable,
 )
+from services.sessions.domain.pace import Allowance
 from services.sessions.domain.ports import CodeAsked, SignedIn
 from services.sessions.domain.upstream_call import UpstreamAnswer, UpstreamRequest
 from services.sessions.gateways.providers.dialect import Dialect, member
@@ -35,6 +37,7 @@ from services.sessions.gateways.providers.dialect import Dialect, member
 SIGN_IN_SECONDS: Final = 20.0
 COOKIES_MAX: Final = 20
 RETRY_AFTER_MAX: Final = 3_600
+_RATE_DIGITS_MAX: Final = 12
 _JSON_TYPE: Final = re.compile(r"application/(?:[a-z0-9.+-]+\+)?json\s*(?:;|$)", re.IGNORECASE)
 _JSON_START: Final = re.compile(rb'[ \t\r\n]*[\[{"\-0-9tfn]')
 
@@ -88,7 +91,8 @@ class SessionProvider:
 
     async def call(self, session: Session, request: UpstreamRequest, *, timeout_ms: int) -> UpstreamAnswer:
         """Pass the call on and its answer back; bytes are not touched, JSON is not parsed."""
-        headers = {**self._headers, "Cookie": session.cookie}
+        name, value = session.header
+        headers = {**self._headers, name: value}
         if request.body:
             headers["Content-Type"] = request.content_type or "application/json"
         started = time.perf_counter()
@@ -127,13 +131,18 @@ class SessionProvider:
             if answer.status < 400:
                 raise Unusable(f"status {answer.status} with {content_type or 'no content type'}, not JSON")
             body = b""  # an error page: its status says enough
+        allowance = _allowance(answer.headers, self._clock)
+        retry_after_s = retry_after(answer.headers)
+        if answer.status == 429 and retry_after_s is None and allowance is not None:
+            retry_after_s = max(1, allowance.reset_s)
         return UpstreamAnswer(
             status=answer.status,
             body=body,
             content_type=content_type,
-            retry_after_s=_retry_after(answer.headers),
+            retry_after_s=retry_after_s,
             upstream_ms=upstream_ms,
             is_session_refused=answer.status in self._dialect.session_refused_statuses,
+            allowance=allowance,
         )
 
     async def _post(self, path: str, fields: dict[str, str], session: Session | None = None) -> HttpAnswer:
@@ -150,7 +159,7 @@ class SessionProvider:
             raise PlatformTrouble(f"{path}: {exc}") from exc
         if answer.status == 429 or answer.status >= 500:
             _log.warning("platform trouble", provider=self._name, outcome="sign-in", detail=f"{path}: {answer.status}")
-            raise PlatformTrouble(f"{path}: status {answer.status}", retry_after_s=_retry_after(answer.headers))
+            raise PlatformTrouble(f"{path}: status {answer.status}", retry_after_s=retry_after(answer.headers))
         return answer
 
     def _signed_in(self, answer: HttpAnswer, refusal: str, *, before: Session | None) -> SignedIn:
@@ -197,10 +206,27 @@ def _cookie_header(before: Session | None, fresh: Mapping[str, str]) -> str:
     return "; ".join(pairs)
 
 
-def _retry_after(headers: Mapping[str, str]) -> int | None:
+def retry_after(headers: Mapping[str, str]) -> int | None:
     """Seconds of a Retry-After header; dates are rare on platforms and count as unsaid."""
     text = headers.get("Retry-After", "")
     return min(int(text), RETRY_AFTER_MAX) if text.isascii() and text.isdigit() else None
+
+
+def _allowance(headers: Mapping[str, str], clock: Clock) -> Allowance | None:
+    """What `X-RateLimit-*` say, if they say all three. The reset is a time (Unix seconds) or, where the number is small, a wait."""
+    if "X-RateLimit-Limit" not in headers:
+        return None  # most platforms: one look and no more
+    limit, remaining, reset = (headers.get(f"X-RateLimit-{name}", "") for name in ("Limit", "Remaining", "Reset"))
+    if not all(
+        text.isascii() and text.isdigit() and len(text) <= _RATE_DIGITS_MAX for text in (limit, remaining, reset)
+    ):
+        return None
+    reset_s = int(reset)
+    if reset_s > RETRY_AFTER_MAX:
+        reset_s = math.ceil(reset_s - clock.now_ms() / 1000)
+    if int(limit) == 0 or reset_s > RETRY_AFTER_MAX:
+        return None
+    return Allowance(limit=int(limit), remaining=int(remaining), reset_s=max(0, reset_s))
 
 
 def _outcome_of(status: int) -> str:

@@ -9,7 +9,7 @@ from tests.support.stack import Organization, Stack
 @pytest.mark.parametrize(
     "body",
     [
-        {"provider": "sandbox"}, {"label": "x"}, {"provider": "nobody", "label": "x"}, {"provider": "fanvue", "label": "x"},
+        {"provider": "sandbox"}, {"label": "x"}, {"provider": "nobody", "label": "x"}, {"provider": "fanvue"},
         {"provider": "sandbox", "label": ""}, {"provider": "sandbox", "label": "x" * 101}, {"provider": 1, "label": "x"},
     ],
 )  # fmt: skip

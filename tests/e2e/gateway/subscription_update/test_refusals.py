@@ -47,3 +47,15 @@ async def test_403_for_who_may_only_read(stack: Stack, organization: Organizatio
     async with GatewayClient(stack.url, made["key"]) as client:
         answer = await client.ask("PUT", "/subscription", plan="free")
     assert (answer.status, answer.json["error"]) == (403, "Missing permission api_subscription_update")
+
+
+async def test_403_for_a_larger_plan_that_is_the_operators_to_give(stack: Stack) -> None:
+    tenant = await stack.an_organization(plan="basic")
+    async with GatewayClient(stack.url, tenant.key) as client:
+        before = (await client.ask("GET", "/credits")).json["data"]["balance"]
+        answer = await client.ask("PUT", "/subscription", plan="enterprise")
+        plans = (await client.ask("GET", "/plans")).json["data"]["plans"]
+        after = (await client.ask("GET", "/credits")).json["data"]["balance"]
+    assert (answer.status, answer.json["code"]) == (403, "NOT_ENABLED")
+    assert before == after
+    assert [plan["is_open"] for plan in plans if plan["code"] == "enterprise"] == [False]

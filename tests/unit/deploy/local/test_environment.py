@@ -29,6 +29,8 @@ def an_environment(**changes: int) -> Environment:
         key_peppers="dev:" + "a" * 64,
         vault_keys="dev:" + "b" * 64,
         form_keys="dev:" + "c" * 64,
+        webhook_keys="dev:" + "d" * 64,
+        fanvue_client=("app-of-this-checkout", "e" * 64),
         port=8080,
         sandbox_port=20004,
         admin_ports={name: 9090 + number for number, name in enumerate(instances({}) + list(changes))},
@@ -50,6 +52,14 @@ def test_a_process_is_told_its_own_logins_and_no_others(monkeypatch: pytest.Monk
     assert "FANGATE_VAULT_KEYS" not in environment.of("edge")
     assert "FANGATE_FORM_KEYS" not in environment.of("edge")
     assert "FANGATE_KEY_PEPPERS" not in environment.of("sessions")
+    assert [service for service in SERVICES if "e" * 64 in str(environment.of(service))] == ["sandbox", "sessions"]
+
+
+def test_an_app_of_a_persons_own_takes_the_place_of_the_sandboxs(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert an_environment().of("sessions")["FANGATE_FANVUE_AUTH_URL"] == "http://127.0.0.1:20004"
+    monkeypatch.setenv("FANGATE_FANVUE_CLIENT_ID", "mine")
+    told = an_environment().of("sessions")
+    assert (told["FANGATE_FANVUE_CLIENT_ID"], "FANGATE_FANVUE_AUTH_URL" in told) == ("mine", False)
 
 
 def test_the_written_environment_is_known_to_the_settings_and_read_by_a_shell(tmp_path: Path) -> None:

@@ -26,13 +26,14 @@ from services.auth.usecases.issue_key import KeyOrder
 from tests.support.auth import RING, StandingClock, an_organization, digests_of
 from tests.support.auth_calls import MemoryCallRecords
 from tests.support.auth_memory import MemoryAccounts
+from tests.support.webhooks_heard import Heard, webhooks_heard
 from tests.unit.services.auth.usecases.test_project_subscription import told
 
 
-def the_consumers(accounts: MemoryAccounts) -> list[Consumer]:
+def the_consumers(accounts: MemoryAccounts, heard: Heard | None = None) -> list[Consumer]:
     records = MemoryCallRecords()
     do = use_cases(accounts, accounts, records, RING, StandingClock())
-    return consumers(do, accounts, records, StandingClock())
+    return consumers(do, accounts, records, StandingClock(), webhooks_heard(heard or Heard()))
 
 
 def a_context(type_: str) -> Context:
@@ -95,15 +96,27 @@ async def test_a_plan_of_an_organization_that_is_not_known_yet_comes_again() -> 
         await events.handlers[name](told(uuid.uuid4()), a_context(name))
 
 
-async def test_what_becomes_a_webhook_later_changes_nothing() -> None:
+async def test_what_becomes_a_webhook_is_announced_and_changes_nothing() -> None:
     accounts = MemoryAccounts()
     organization = await an_organization(accounts)
     said = list(accounts.events)
-    _, events = the_consumers(accounts)
+    heard = Heard()
+    _, events = the_consumers(accounts, heard)
     name = "billing.credits.low.v1"
     low = CreditsLow(org_id=organization.org_id, balance=1, threshold_percent=10)
     assert await events.handlers[name](low, a_context(name)) is None
     assert accounts.events == said
+    assert heard.messages == [low]
+
+
+async def test_a_change_of_the_plan_is_projected_and_announced() -> None:
+    accounts, heard = MemoryAccounts(), Heard()
+    organization = await an_organization(accounts)
+    _, events = the_consumers(accounts, heard)
+    name = "billing.subscription.changed.v1"
+    await events.handlers[name](told(organization.org_id), a_context(name))
+    assert (await accounts.organization(organization.org_id)).subscription.version > 0
+    assert heard.messages == [told(organization.org_id)]
 
 
 async def test_what_was_done_with_a_model_is_logged_once_and_moves_no_rights() -> None:

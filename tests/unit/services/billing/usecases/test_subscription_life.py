@@ -8,9 +8,16 @@ from typing import Any
 import msgspec
 import pytest
 
-from libs.common.contracts.billing import CreditsLow, SubscriptionChanged
+from libs.common.contracts.auth import Actor
+from libs.common.contracts.billing import CreditsLow, SubscriptionChanged, SubscriptionManaged
 from services.billing.domain.bucket import BucketKind, balance_at
-from services.billing.domain.errors import AlreadySubscribed, NoSubscription, SubscriptionPastDue, UnknownPlan
+from services.billing.domain.errors import (
+    AlreadySubscribed,
+    NoSubscription,
+    PlanNotOpen,
+    SubscriptionPastDue,
+    UnknownPlan,
+)
 from services.billing.domain.ledger import CALLS, PURCHASES, Code, Transfer
 from services.billing.domain.plan import Subscription
 from services.billing.domain.ports import LedgerTx
@@ -53,11 +60,11 @@ class Life:
     def start(self, plan: str = "basic") -> Subscription:
         return run(self._start(ORG, plan))
 
-    def change(self, plan: str) -> Subscription:
-        return run(self._change(ORG, plan))
+    def change(self, plan: str, *, by: Actor | None = None) -> Subscription:
+        return run(self._change(ORG, plan, by=by))
 
-    def cancel(self) -> Subscription:
-        return run(self._cancel(ORG))
+    def cancel(self, *, by: Actor | None = None) -> Subscription:
+        return run(self._cancel(ORG, by=by))
 
     def past_due(self) -> Subscription:
         return run(self._past_due(ORG))
@@ -373,3 +380,30 @@ def test_one_organization_s_trouble_does_not_keep_others_from_their_renewal(
         life.tick(day(2, 28))
 
     assert life.grants == [1_000, 1_000]
+
+
+def test_a_customer_changes_up_to_open_plans_only_and_down_to_any() -> None:
+    life, customer = Life(), Actor(key_id=uuid.UUID(int=7), address="203.0.113.7")
+    life.start("basic")
+    before = life.now
+    with pytest.raises(PlanNotOpen):
+        life.change("whole", by=customer)
+    assert (life.now, life.grants) == (before, [1_000])
+    assert life.change("pro", by=customer).plan.code == "pro"
+    assert life.change("whole").plan.code == "whole"  # the operator gives it
+    assert life.change("pro", by=customer).next_plan == "pro"
+    assert life.change("whole", by=customer).next_plan is None  # what it has it may keep
+
+
+def test_what_a_customer_changes_is_told_for_the_audit_log_and_what_the_operator_does_is_not() -> None:
+    life, customer = Life(), Actor(key_id=uuid.UUID(int=7))
+    life.start("basic")
+    life.change("pro", by=customer)
+    life.change("pro", by=customer)  # changes nothing
+    life.cancel(by=customer)
+    life.cancel(by=customer)
+    life.change("pro")
+    told = [one for one in life.ledger.state.said if isinstance(one, SubscriptionManaged)]
+    assert [(one.action, one.details, one.by) for one in told] == [
+        ("update", {"plan": {"from": "basic", "to": "pro"}}, customer), ("cancel", {}, customer),
+    ]  # fmt: skip

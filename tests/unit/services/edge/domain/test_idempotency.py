@@ -103,7 +103,7 @@ def test_the_routes_that_show_secrets_are_known() -> None:
     found = {route.name for route in own_routes() if route.shows_secret}
     assert found == {
         "keys_create", "keys_rotate", "models_connect", "models_reconnect", "organization_users_invite",
-            "personal_key_create",
+            "personal_key_create", "webhooks_create", "webhooks_rotate_secret",
     }  # fmt: skip
 
 

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 import pytest
 
 from libs.common.contracts.models import LinkShown
-from services.edge.entry.connect_page import link_page
+from services.edge.entry.connect_page import leaving_page, link_page
 from services.edge.entry.page import message_page
 
 
@@ -16,7 +16,7 @@ def a_page(step: str = "credentials", *, problem: str = "", **changes: str) -> s
     return link_page(shown, form="token", problem=problem).decode()
 
 
-@pytest.mark.parametrize("step", ["credentials", "code", "working", "connected"])
+@pytest.mark.parametrize("step", ["credentials", "consent", "code", "working", "connected"])
 def test_a_page_is_whole_and_has_neither_script_nor_inline_style_nor_foreign_source(step: str) -> None:
     text = a_page(step)
     assert text.startswith('<!DOCTYPE html>\n<html lang="en">')
@@ -44,4 +44,20 @@ def test_labels_problems_and_reasons_are_text_and_never_markup() -> None:
 
 def test_it_looks_again_only_while_the_platform_signs_in() -> None:
     assert 'http-equiv="refresh"' in a_page("working")
-    assert not any('http-equiv="refresh"' in a_page(step) for step in ("credentials", "code", "connected"))
+    assert not any('http-equiv="refresh"' in a_page(step) for step in ("credentials", "consent", "code", "connected"))
+
+
+def test_where_the_platform_asks_nothing_is_typed_here() -> None:
+    text = a_page("consent", provider="fanvue", reason="consent_denied")
+    assert "<input id=" not in text
+    assert "Connect with Fanvue</button>" in text
+    assert '<input type="hidden" name="form" value="token">' in text
+    assert "You did not allow it." in text
+    assert "until 12:15 UTC" in text
+
+
+def test_the_way_out_is_one_address_and_no_markup() -> None:
+    text = leaving_page("Fanvue", 'https://auth.test/?a=1&b="><script>').decode()
+    assert 'content="0;url=https://auth.test/?a=1&amp;b=&quot;&gt;&lt;script&gt;"' in text
+    assert "<script" not in text
+    assert 'rel="noreferrer"' in text

@@ -24,7 +24,7 @@ class Bench:
     def __init__(self, state: State = State.CONNECTING, pending: Pending | None = None) -> None:
         self.store: FakeStore = a_store(a_model(state), pending=pending)
         self.provider = FakeProvider()
-        self.connect = ConnectModel(self.store, self.store, {"sandbox": self.provider}, FakeClock(), lambda: 0.5)
+        self.connect = ConnectModel(self.store, self.store, {"sandbox": self.provider}, {}, FakeClock(), lambda: 0.5)
         self.message_id = uuid7()
 
     async def __call__(self) -> State:

@@ -4,7 +4,7 @@ import pytest
 
 from services.sessions.domain.errors import Paced
 from services.sessions.domain.model import Model
-from services.sessions.domain.pace import Rate
+from services.sessions.domain.pace import Allowance, Rate
 from services.sessions.usecases.pace_calls import PaceCalls
 from tests.support.clock import FakeClock
 from tests.support.fakes_sessions import a_model
@@ -73,3 +73,43 @@ async def test_a_provider_without_a_rate_is_not_paced() -> None:
     for _ in range(100):
         await bench(model, patience_ms=0)
     assert bench.counted == []
+
+
+async def test_what_a_platform_allows_is_kept_where_it_is_less() -> None:
+    bench, model = Bench(Rate(per_minute=600, burst=1)), a_model(provider="session")
+    bench.pace.learn(model, Allowance(limit=60, remaining=50, reset_s=30))
+    for _ in range(3):
+        await bench(model)
+    assert bench.slept == [1.0, 2.0]
+    bench.clock.ms += 60_000
+    bench.pace.learn(model, Allowance(limit=60_000, remaining=50, reset_s=30))  # more than the operator wants
+    for _ in range(2):
+        await bench(model)
+    assert bench.slept[2:] == [0.1]
+
+
+async def test_an_allowance_that_is_used_up_holds_the_account_off_until_it_is_there_again() -> None:
+    bench, model = Bench(), a_model(provider="session")
+    bench.pace.learn(model, Allowance(limit=60, remaining=0, reset_s=20))
+    with pytest.raises(Paced) as paced:
+        await bench(model)
+    assert paced.value.retry_after_s == 20
+    bench.clock.ms += 20_000
+    await bench(model)
+
+
+async def test_processes_share_what_a_platform_allows_and_an_unpaced_account_learns_nothing() -> None:
+    clock, slept = FakeClock(), []
+
+    async def sleep(seconds: float) -> None:
+        slept.append(seconds)
+
+    pace = PaceCalls(
+        {"session": Rate(600, 1)}, clock=clock, count=lambda _: None, observe_wait=lambda _: None, sleep=sleep, processes=2,
+    )  # fmt: skip
+    paced, unpaced = a_model(provider="session"), a_model(provider="sandbox")
+    for model in (paced, unpaced):
+        pace.learn(model, Allowance(limit=60, remaining=0 if model is unpaced else 5, reset_s=20))
+        for _ in range(2):
+            await pace.wait(model, patience_ms=10_000)
+    assert slept == [2.0]

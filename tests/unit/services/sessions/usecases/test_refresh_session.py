@@ -1,15 +1,33 @@
 """Refreshing: once per model, refused only by the platform's own no."""
 
 import asyncio
+import contextlib
+import uuid
+from collections.abc import AsyncIterator
 
 import pytest
 
-from services.sessions.domain.errors import ModelNotConnected, ModelNotFound, PlatformTrouble, SignInRefused, SyncLost
+from libs.common.errors import Unavailable
+from services.sessions.domain.credentials import Session
+from services.sessions.domain.errors import (
+    GRANT_REFUSED,
+    ModelNotConnected,
+    ModelNotFound,
+    PlatformTrouble,
+    SignInRefused,
+    SyncLost,
+)
 from services.sessions.domain.model import State
 from services.sessions.domain.ports import CodeAsked, Live
-from services.sessions.usecases.refresh_session import SIGN_INS_MAX, SIGN_INS_MS, RefreshSession, Why
+from services.sessions.usecases.refresh_session import (
+    RESCUE_SECONDS,
+    SIGN_INS_MAX,
+    SIGN_INS_MS,
+    RefreshSession,
+    Why,
+)
 from tests.support.clock import FakeClock
-from tests.support.fakes_sessions import FakeProvider, FakeStore, a_model, a_session, a_store, signed_in_as
+from tests.support.fakes_sessions import FakeHeld, FakeProvider, FakeStore, a_model, a_session, a_store, signed_in_as
 
 
 class Bench:
@@ -163,3 +181,106 @@ async def test_a_platform_that_refuses_every_fresh_session_is_not_hammered() -> 
     bench.clock.ms += SIGN_INS_MS
     await bench(stale=SIGN_INS_MAX + 1)
     assert len(bench.provider.did) == SIGN_INS_MAX + 1
+
+
+GRANT = Session(access_token="at", refresh_token="rt", account="1001")
+
+
+def a_grant(state: State = State.CONNECTED, **changes: object) -> Bench:
+    """A model that lives on a grant: nobody's password is in its vault."""
+    return Bench(a_store(a_model(state, **changes), credentials=None, session=GRANT))
+
+
+@pytest.mark.parametrize("why", list(Why))
+async def test_without_credentials_renewing_is_all_there_is(why: Why) -> None:
+    bench = a_grant()
+    if why is Why.WAIT:
+        assert (await bench(why)).session == GRANT, "somebody else has done it"
+        return
+    assert (await bench(why)).session == a_session("second")
+    assert bench.provider.did == ["renew"]
+
+
+@pytest.mark.parametrize(
+    ("state", "failures", "reason"),
+    [
+        (State.CONNECTED, 0, "grant_refused"),
+        (State.REFRESHING, 0, "renewal_interrupted"),  # whoever was at it died
+        (State.CONNECTED, 1, "renewal_interrupted"),  # its answer never came
+    ],
+)
+async def test_a_grant_that_is_refused_says_whether_a_renewal_was_lost(
+    state: State, failures: int, reason: str
+) -> None:
+    bench = a_grant(state, refresh_failures=failures)
+    bench.provider.on_renew = SignInRefused(GRANT_REFUSED)
+    with pytest.raises(SyncLost):
+        await bench()
+    assert (bench.store.model.state, bench.store.model.reason) == (State.SYNC_LOST, reason)
+    assert [type(event).__name__ for event in bench.store.events] == ["ModelSyncLost"]
+    assert bench.store.contents.session == Session(refresh_token="rt", account="1001")
+
+
+async def test_a_lost_grant_is_tried_once_more_when_its_user_asks_and_then_no_more() -> None:
+    bench = a_grant(State.SYNC_LOST, reason="renewal_interrupted")
+    bench.provider.on_renew = SignInRefused(GRANT_REFUSED)
+    for _ in range(2):
+        with pytest.raises(SyncLost):
+            await bench(Why.ASKED)
+        assert (bench.store.model.state, bench.store.model.reason) == (State.SYNC_LOST, "renewal_interrupted")
+        assert bench.store.contents.session is None
+    assert bench.provider.did == ["renew"]
+
+
+async def test_trouble_costs_a_lost_grant_nothing() -> None:
+    bench = a_grant(State.SYNC_LOST)
+    bench.provider.on_renew = PlatformTrouble("503")
+    with pytest.raises(SyncLost):
+        await bench(Why.ASKED)
+    assert bench.store.contents.session == GRANT
+    bench.provider.on_renew = None
+    assert (await bench(Why.ASKED)).model.state is State.CONNECTED
+
+
+class LosingStore(FakeStore):
+    """Its commits fail so many times."""
+
+    losses = 0
+
+    @contextlib.asynccontextmanager
+    async def exclusive(self, org_id: uuid.UUID, model_id: uuid.UUID) -> AsyncIterator[FakeHeld]:
+        async with super().exclusive(org_id, model_id) as held:
+            yield held
+            if self.losses:
+                self.losses -= 1
+                raise Unavailable
+
+
+def a_losing_grant(losses: int) -> tuple[Bench, list[float]]:
+    store = a_store(a_model(), credentials=None, session=GRANT)
+    bench, slept = Bench(LosingStore(store.contents)), []
+
+    async def sleep(seconds: float) -> None:
+        slept.append(seconds)
+
+    bench.store.losses = losses  # type: ignore[attr-defined]
+    bench.refresh = RefreshSession(
+        store=bench.store, models=bench.store, providers={"sandbox": bench.provider}, clock=bench.clock,
+        chance=lambda: 0.5, count=bench.outcomes.append, sleep=sleep,
+    )  # fmt: skip
+    return bench, slept
+
+
+async def test_what_the_platform_gave_is_written_down_when_the_database_is_back() -> None:
+    bench, slept = a_losing_grant(3)
+    live = await bench()
+    assert live.session == a_session("second")
+    assert bench.store.contents.session == a_session("second")
+    assert (bench.provider.did, slept) == (["renew"], list(RESCUE_SECONDS[:3]))
+
+
+async def test_a_database_that_stays_away_is_said_so_and_the_platform_is_not_asked_again() -> None:
+    bench, slept = a_losing_grant(100)
+    with pytest.raises(Unavailable):
+        await bench()
+    assert (bench.provider.did, slept) == (["renew"], list(RESCUE_SECONDS))

@@ -42,6 +42,12 @@ def test_what_a_change_finds_wrong_is_told_in_the_words_of_the_old_version(hours
     assert caught.value.public.startswith("overlap_hours: expected ")
 
 
+def test_what_a_version_took_away_is_refused_and_says_what_to_send() -> None:
+    with pytest.raises(Refusal) as caught:
+        up({"overlap_hours": 1}, NEW)
+    assert caught.value.public == "overlap_hours: is overlap_seconds since version 2026-11-20"
+
+
 def test_an_answer_descends() -> None:
     caller = {"key_id": "k", "limits": {"per_minute": 5, "per_day": 9, "key_per_minute": None}}
     raw = json.dumps(caller).encode()

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from libs.common.vault import Place, SealBroken, Vault, key_name
 from services.sessions.domain.credentials import Credentials, Pending, Session
-from services.sessions.domain.vault import Place, SealBroken, Vault, key_name
 
 OLD, NEW = f"old:{'11' * 32}", f"new:{'22' * 32}"
 PLACE = Place(table="vault", column="session", org_id=uuid.UUID(int=1), record_id=uuid.UUID(int=2))

@@ -1,0 +1,137 @@
+"""Entries about platforms, submissions and callers."""
+
+import asyncio
+import json
+from typing import Final
+
+import aiohttp
+
+from libs.common.ids import new_key, uuid7
+from tests.support.runbooks.drill import Drill
+from tests.support.runbooks.looking import line_of, nothing, ready_in
+from tests.support.runbooks.room import Room
+
+
+async def platform_fails(room: Room) -> None:
+    async with aiohttp.ClientSession(room.stack.sandbox_url) as session:
+        async with session.post("/_control/faults", json={"status": 500}) as answer:
+            assert answer.status == 201
+
+
+async def platform_works(room: Room) -> None:
+    async with aiohttp.ClientSession(room.stack.sandbox_url) as session, session.delete("/_control/faults") as answer:
+        assert answer.status == 204
+
+
+async def see_platform(room: Room) -> str:
+    return f"a second, by outcome: {await room.figure('sum by (outcome) (rate(fangate_upstream_duration_seconds_count[1m])) > 0')}"
+
+
+async def sessions_overdue(room: Room) -> None:
+    """Sessions that should have been renewed, and that nobody takes up."""
+    await room.owner(
+        "UPDATE sessions.models SET refresh_due_at = now() - interval '1 day', claimed_until = now() + interval '1 hour'"
+        " WHERE state = 'connected'"
+    )
+
+
+async def sessions_renewed(room: Room) -> None:
+    await room.owner("UPDATE sessions.models SET claimed_until = NULL")
+    await asyncio.sleep(20)
+
+
+async def see_overdue(room: Room) -> str:
+    return f"fangate_session_refreshes_overdue {await room.figure('max(fangate_session_refreshes_overdue)')}; fangate_session_refresh_total {await room.figure('sum by (outcome) (fangate_session_refresh_total)')}; in sessions.jobs {await room.figure(ready_in('sessions.jobs'))}"
+
+
+async def half_way(room: Room) -> None:
+    """A submission whose batch was opened and that nobody went on with."""
+    rows = await room.owner("SELECT * FROM takedowns.batches ORDER BY created_at DESC LIMIT 1")
+    columns = list(rows[0])
+    await room.owner(
+        f"INSERT INTO takedowns.batches ({', '.join(columns)}) SELECT (jsonb_populate_record(b, $1::jsonb)).* FROM"
+        " takedowns.batches b ORDER BY created_at DESC LIMIT 1",
+        json.dumps({"id": str(uuid7()), "status": "leasing"}),
+    )
+
+
+async def see_half_way(room: Room) -> str:
+    return f"fangate_takedowns_batches_leasing {await room.figure('max(fangate_takedowns_batches_leasing)')}; settled {await room.figure('sum(fangate_takedowns_batches_settled_total)')}"
+
+
+async def half_way_settled(room: Room) -> None:
+    await room.stack.kill("takedowns")
+    await room.stack.until_ready()
+
+
+async def keys_guessed(room: Room) -> None:
+    """Ten unknown keys block an address; twelve addresses guess."""
+    for number in range(2, 14):
+        connector = aiohttp.TCPConnector(local_addr=(f"127.0.0.{number}", 0))
+        async with aiohttp.ClientSession(room.stack.url, connector=connector) as guesser:
+            for _ in range(11):
+                async with guesser.get("/api/whoami", headers={"X-API-Key": new_key("fgk_")}) as answer:
+                    room.notes["guess"] = answer.status
+
+
+async def see_guesses(room: Room) -> str:
+    outcomes = 'sum by (outcome) (increase(fangate_auth_total{outcome!="ok"}[10m])) > 0'
+    return f"the guesser's last answer {room.notes['guess']}; fangate_auth_total {await room.figure(outcomes)}; a good key from the same address reads {await room.call('/api/whoami')}"
+
+
+async def waits_ignored(room: Room) -> None:
+    slow = await room.stack.an_organization(credits=100, per_minute=1)
+    room.notes["slow"] = slow
+    async with aiohttp.ClientSession(room.stack.url, headers={"X-API-Key": slow.key}) as caller:
+        for _ in range(330):
+            async with caller.get(f"/api/models/{slow.model_id}/chats") as answer:
+                room.notes["last"] = answer.status
+
+
+async def see_ignored(room: Room) -> str:
+    line = room.logged("edge", "a key ignores Retry-After")
+    spent = await room.call("/api/usage?by=key", key=room.notes["slow"].key)
+    return f"its last answer {room.notes['last']}; log: {line_of(line, 'event', 'key_id', 'org_id')}; `GET /api/usage?by=key` {spent}"
+
+
+async def key_revoked(room: Room) -> None:
+    line = room.logged("edge", "a key ignores Retry-After")
+    await room.stack.cli("auth", "key", "revoke", line["key_id"])
+    room.notes["said"] = f"the key then reads {await room.call('/api/whoami', key=room.notes['slow'].key)}"
+
+
+async def many_refusals(room: Room) -> None:
+    limited = room.campaign.tenants[0].organization.limited_key
+    room.notes["refusing"] = asyncio.create_task(_refused_for_a_while(room, limited))
+
+
+async def _refused_for_a_while(room: Room, key: str) -> None:
+    model = room.campaign.tenants[0].organization.model_id
+    async with aiohttp.ClientSession(room.stack.url, headers={"X-API-Key": key}) as caller:
+        for _ in range(6_000):
+            async with caller.post(f"/api/models/{model}/chats/1001/messages", json={"text": "x"}) as answer:
+                if answer.status == 429:
+                    return
+
+
+async def see_refusals(room: Room) -> str:
+    line = room.logged("edge", "request", code="PERMISSION_DENIED")
+    return f"a second: {await room.figure('sum by (code) (rate(fangate_refusals_total[1m])) > 0.5')}; log: {line_of(line, 'code', 'route', 'key_id')}"
+
+
+async def refusals_end(room: Room) -> None:
+    await room.notes["refusing"]
+
+
+# In this order: those that need the database to have lived come after those that crash it.
+
+
+OF_CALLERS: Final = (
+    Drill(entry="FangatePlatformFails", caused_by="the sandbox answers 500", cause=platform_fails, look=see_platform, done="waited", safe=platform_works, window="5 min"),
+    Drill(entry="FangateSessionsOverdue", caused_by="renewals due a day ago and claimed by nobody who lives", cause=sessions_overdue, look=see_overdue, done="claims ended; renewed by themselves", safe=sessions_renewed),
+    Drill(entry="FangateSessions", alert="FangateSessionsBurns", caused_by="the same", cause=sessions_overdue, look=see_overdue, done="claims ended; renewed by themselves", safe=sessions_renewed, window="5 min and 1 h"),
+    Drill(entry="FangateKeyMisused", caused_by="330 calls of a key that was told to wait", cause=waits_ignored, look=see_ignored, done="`key revoke`", safe=key_revoked, window="1 h"),
+    Drill(entry="FangateRefusalsMany", caused_by="a key tries a right that it has not", cause=many_refusals, look=see_refusals, done="nothing: it is given nothing, and its window is used up", safe=refusals_end, window="10 min", fires_within_s=300.0),
+    Drill(entry="FangateKeysGuessed", caused_by="unknown keys from twelve addresses", cause=keys_guessed, look=see_guesses, done="nothing: blocked", safe=nothing, window="30 min"),
+    Drill(entry="FangateSubmissionsHalfWay", caused_by="a batch that holds its credits and that nobody goes on with", cause=half_way, look=see_half_way, done="takedowns restarted; the sweeper settles it", safe=half_way_settled),
+)  # fmt: skip
