@@ -20,6 +20,7 @@ from tests.support.servers import (
     running_servers,
 )
 from tests.support.stack import Organization, Stack, running_stack
+from tests.support.txt_server import txt_server
 
 
 def pytest_configure() -> None:
@@ -80,7 +81,13 @@ def stack() -> Iterator[Stack]:
     """The whole system, started once per run in a folder of its own."""
     (receiver,) = ports.pick(1)  # where a test may receive webhooks, one at a time
     local = f"127.0.0.1:{receiver}"
-    with running_stack(RUN / f"stack-{os.getpid()}", FANGATE_WEBHOOK_LOCAL_RECEIVERS=local) as started:
+    with (
+        txt_server() as names,
+        running_stack(
+            RUN / f"stack-{os.getpid()}", FANGATE_WEBHOOK_LOCAL_RECEIVERS=local, FANGATE_DNS_SERVERS=names.address
+        ) as started,
+    ):
+        started.names = names
         yield started
 
 

@@ -15,7 +15,7 @@ from libs.common.bus.topology import USERS, definitions
 
 OWNER: Final = "fangate"
 _ADMIN: Final = "admin"  # of the broker
-_RINGS: Final = ("key_peppers", "vault_keys", "form_keys", "webhook_keys")
+_RINGS: Final = ("key_peppers", "vault_keys", "form_keys", "password_keys", "webhook_keys")
 _VHOST: Final = "/"
 
 

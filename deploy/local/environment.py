@@ -63,6 +63,7 @@ class Environment:
     key_peppers: str
     vault_keys: str
     form_keys: str
+    password_keys: str
     webhook_keys: str
     fanvue_client: tuple[str, str]  # id and secret of the app that is registered at the sandbox
     port: int
@@ -126,6 +127,7 @@ class Environment:
         if service in {"edge", "auth"}:
             settings["FANGATE_KEY_PEPPERS"] = self.key_peppers
         if service == "auth":
+            settings["FANGATE_PASSWORD_KEYS"] = self.password_keys
             settings["FANGATE_WEBHOOK_KEYS"] = self.webhook_keys
         if service == "sessions":
             settings |= {
@@ -163,6 +165,7 @@ class Environment:
             "FANGATE_KEY_PEPPERS": self.key_peppers,
             "FANGATE_VAULT_KEYS": self.vault_keys,
             "FANGATE_FORM_KEYS": self.form_keys,
+            "FANGATE_PASSWORD_KEYS": self.password_keys,
             "FANGATE_WEBHOOK_KEYS": self.webhook_keys,
             "FANGATE_SANDBOX_URL": self.sandbox_url,
             "FANGATE_SESSION_PLATFORM_URL": self.session_platform_url,

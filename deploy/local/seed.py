@@ -7,8 +7,9 @@ What was made is remembered beside the data (`seed.json`), as soon as it is made
 import asyncio
 import json
 import os
+import secrets
 import uuid
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any, Final, Protocol
 
@@ -21,6 +22,7 @@ from deploy.local.takedowns import plant_batch
 MEMORY: Final = "seed.json"
 DEMO_EMAIL: Final = "demo@sandbox.test"
 DEMO_PASSWORD: Final = "sandbox-demo-password"  # noqa: S105 (of the sandbox platform, written in its documentation)
+DEMO_REDIRECT: Final = "http://127.0.0.1:49152/callback"  # any port will do there
 TOPUP_CREDITS: Final = 10_000
 _PROJECTION_LOOKS: Final = 30  # each takes the better part of a second
 _LIMITED_ROLE: Final = "no-messages"
@@ -58,12 +60,14 @@ class Seed:
         if "organization" not in self._made:
             await self._make_organization()
         # Credits and the model meet nowhere: side by side.
-        keys, _, _ = await asyncio.gather(self._keys(), self._credits(), self._model())
+        keys, _, _, _ = await asyncio.gather(self._keys(), self._credits(), self._model(), self._user())
+        person = await self._persons()
         # Repeated at every start: known creators and URLs are as they were, and free.
         creator_id = await plant_batch(self._place.base_url, keys["FANGATE_PLATFORM_API_KEY"])
         lines = {
             "FANGATE_URL": self._place.base_url,
             **keys,
+            **person,
             "FANGATE_MODEL_ID": self._made["model_id"],
             "FANGATE_MODEL_ACCOUNT": self._made["account"],
             "FANGATE_CREATOR_ID": creator_id,
@@ -138,6 +142,58 @@ class Seed:
                 written[name] = str(made["key"])
             keys[name] = written[name]
         return keys
+
+    async def _user(self) -> None:
+        """Somebody who can sign in, in an organization that may have keys of users and apps."""
+        if "user_id" in self._made:
+            return
+        await self._run("auth", "org", "feature", self._made["org_id"], "--enable", "personal_keys,apps")
+        # An address is one user's everywhere: of the data's own, so that two demos on one server do not meet.
+        email = f"demo-{self._made['org_id'][:8]}@example.test"
+        made = await self._run("auth", "user", "create", "--org", self._made["org_id"], "--email", email)
+        self._remember(user_id=str(made["user_id"]), user_email=email)
+
+    async def _persons(self) -> dict[str, str]:
+        """The user's password and key, and an app that they answer for: those of the file if they work, else fresh ones."""
+        written = read_env_file(self._demo_env.read_text(encoding="utf-8")) if self._demo_env.exists() else {}
+        password, key, app = await asyncio.gather(
+            self._password(written), self._personal_key(written), self._app(written)
+        )
+        return {"FANGATE_USER_EMAIL": self._made["user_email"], **password, **key, **app}
+
+    async def _password(self, written: Mapping[str, str]) -> dict[str, str]:
+        name = "FANGATE_USER_PASSWORD"
+        if name in written and "password" in self._made:
+            return {name: written[name]}
+        password = secrets.token_urlsafe(12)
+        await self._run("auth", "user", "set-password", self._made["user_id"], stdin=password)
+        self._remember(password="made")  # noqa: S106 - that it was made, not what it is
+        return {name: password}
+
+    async def _personal_key(self, written: Mapping[str, str]) -> dict[str, str]:
+        name, org_id = "FANGATE_USER_API_KEY", self._made["org_id"]
+        if name in written and name in self._made:
+            listed = await self._run("auth", "key", "list", "--org", org_id)
+            if (self._made[name], "active") in {(key["key_id"], key["state"]) for key in listed["keys"]}:
+                return {name: written[name]}
+        whose = ("--org", org_id, "--user", self._made["user_id"], "--model", self._made["model_id"])
+        made = await self._run("auth", "personal-key", "create", *whose)
+        self._remember(**{name: str(made["key_id"])})
+        return {name: str(made["key"])}
+
+    async def _app(self, written: Mapping[str, str]) -> dict[str, str]:
+        client_id, secret = "FANGATE_APP_CLIENT_ID", "FANGATE_APP_CLIENT_SECRET"
+        listed = await self._run("auth", "app", "list", "--org", self._made["org_id"])
+        is_there = self._made.get(client_id) in {app["app_id"] for app in listed["apps"] if app["state"] == "active"}
+        if is_there and secret in written:
+            return {client_id: self._made[client_id], secret: written[secret]}
+        if is_there:
+            made = await self._run("auth", "app", "rotate-secret", self._made[client_id])
+        else:
+            what = ("--user", self._made["user_id"], "--name", "Demo app", "--redirect", DEMO_REDIRECT)
+            made = await self._run("auth", "app", "create", "--org", self._made["org_id"], *what)
+            self._remember(**{client_id: str(made["client_id"])})
+        return {client_id: self._made[client_id], secret: str(made["client_secret"])}
 
     def _remember(self, **facts: str) -> None:
         self._made.update(facts)

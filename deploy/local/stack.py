@@ -124,7 +124,8 @@ class Stack:
             env="dev", postgres_dsn=postgres_dsn, amqp_url=amqp_url,
             redis_url=endpoints.redis_url, redis_prefix=f"{place}:",
             key_peppers=f"dev:{profile.secret('pepper')}", vault_keys=f"dev:{profile.secret('vault_key')}",
-            form_keys=f"dev:{profile.secret('form_key')}", webhook_keys=f"dev:{profile.secret('webhook_key')}",
+            form_keys=f"dev:{profile.secret('form_key')}", password_keys=f"dev:{profile.secret('password_key')}",
+            webhook_keys=f"dev:{profile.secret('webhook_key')}",
             fanvue_client=(profile.secret("fanvue_client_id", bytes_count=8), profile.secret("fanvue_client_secret")),
             port=port, sandbox_port=sandbox_port, admin_ports=admin_ports,
         )  # fmt: skip

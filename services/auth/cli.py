@@ -6,6 +6,8 @@ Exit status 3: the change stands, but the bus did not take its announcement; the
 
 import argparse
 import asyncio
+import hashlib
+import secrets
 import sys
 import uuid
 from collections.abc import Awaitable, Callable, Sequence
@@ -24,17 +26,25 @@ from libs.common.errors import FangateError
 from libs.common.settings import SettingsError, load
 from libs.common.telemetry.log import configure_logging
 from libs.common.worker import announce
-from services.auth.app import SERVICE, use_cases
+from services.auth.app import SERVICE, app_use_cases, use_cases
+from services.auth.domain.app import App, AppState
+from services.auth.domain.app_ports import DomainProofs
+from services.auth.domain.errors import Conflict
 from services.auth.domain.key import Key, KeyKind
 from services.auth.domain.organization import Organization, OrganizationState
 from services.auth.domain.permission import PERMISSIONS
 from services.auth.domain.role import OWNER
 from services.auth.domain.scope import SCOPES
+from services.auth.gateways.argon2 import Argon2Passwords
+from services.auth.gateways.sealed import OpenedForms
 from services.auth.settings import AuthSettings
+from services.auth.store.apps import PostgresApps, PostgresTokens
 from services.auth.store.calls import PostgresCallRecords
 from services.auth.store.postgres import PostgresAccounts, PostgresKeyHolders
+from services.auth.store.sign_in import PostgresSignIns
 from services.auth.store.webhooks import PostgresAnnouncements, SealedSecrets
-from services.auth.usecases import UseCases
+from services.auth.usecases import AppUseCases, UseCases
+from services.auth.usecases.create_app import AppOrder
 from services.auth.usecases.issue_key import KeyOrder
 from services.auth.usecases.issue_personal_key import PersonalKeyOrder
 from services.auth.usecases.make_announcement import SUBJECTS, MakeAnnouncement
@@ -51,6 +61,9 @@ class Desk:
     """What a command works with."""
 
     do: UseCases
+    do_apps: AppUseCases
+    apps: PostgresApps
+    sign_ins: PostgresSignIns
     accounts: PostgresAccounts
     holders: PostgresKeyHolders
     records: PostgresCallRecords
@@ -79,11 +92,14 @@ async def _run(settings: AuthSettings, arguments: argparse.Namespace) -> int:
     try:
         outbox, clock = Outbox(), SystemClock()
         accounts, holders, records = PostgresAccounts(db, outbox), PostgresKeyHolders(db), PostgresCallRecords(db)
+        apps, tokens, sign_ins = PostgresApps(db), PostgresTokens(db), PostgresSignIns(db)
+        passwords, forms = Argon2Passwords(), OpenedForms(settings.sealed_passwords())
         do = use_cases(accounts, holders, records, peppers, clock)
+        do_apps = app_use_cases(accounts, apps, tokens, sign_ins, passwords, forms, _NoProofs(), do, peppers, clock)
         sealed = SealedSecrets(settings.webhook_vault())
         desk = Desk(
-            do=do, accounts=accounts, holders=holders, records=records, clock=clock,
-            announcements=PostgresAnnouncements(db, outbox), rewrap_secrets=lambda: sealed.rewrap(db),
+            do=do, do_apps=do_apps, apps=apps, sign_ins=sign_ins, accounts=accounts, holders=holders, records=records,
+            clock=clock, announcements=PostgresAnnouncements(db, outbox), rewrap_secrets=lambda: sealed.rewrap(db),
         )  # fmt: skip
         command: Command = arguments.command
         answer = await command(desk, arguments)
@@ -101,6 +117,16 @@ async def _announce(settings: AuthSettings, db: Database, outbox: Outbox) -> int
     except (FangateError, BusError, TimeoutError) as exc:
         return _complain(f"done, but not announced yet, the bus is away: {exc}", EXIT_NOT_ANNOUNCED)
     return 0
+
+
+class _NoProofs(DomainProofs):
+    """Domains are proved through the running service: it has the resolver and the guarded client."""
+
+    async def texts(self, name: str) -> list[str]:
+        raise Conflict(f"{name} is not looked up from the command line")
+
+    async def well_known(self, domain: str) -> str:
+        raise Conflict(f"{domain} is not looked up from the command line")
 
 
 def _complain(text: str, status: int) -> int:
@@ -134,7 +160,8 @@ async def _org_show(desk: Desk, arguments: argparse.Namespace) -> Answer:
 def _set_state(state: OrganizationState) -> Command:
     async def set_state(desk: Desk, arguments: argparse.Namespace) -> Answer:
         av = await desk.do.set_organization_state(arguments.org, state)
-        return {"org_id": arguments.org, "state": state, "av": av}
+        moved = await desk.do_apps.outdate_grantors(arguments.org)
+        return {"org_id": arguments.org, "state": state, "av": av, "outdated_grantors": len(moved)}
 
     return set_state
 
@@ -149,6 +176,62 @@ async def _org_feature(desk: Desk, arguments: argparse.Namespace) -> Answer:
 async def _user_create(desk: Desk, arguments: argparse.Namespace) -> Answer:
     user = await desk.do.add_user(arguments.org, email=arguments.email, role=arguments.role)
     return {"user_id": user.user_id}
+
+
+def _rest(*, is_suspended: bool) -> Command:
+    async def rest(desk: Desk, arguments: argparse.Namespace) -> Answer:
+        org_id = await desk.sign_ins.organization_of_user(arguments.user)
+        av = await desk.do.update_user(org_id, arguments.user, is_suspended=is_suspended)
+        moved = await desk.do_apps.outdate_grantors(org_id, arguments.user)
+        state = "suspended" if is_suspended else "active"
+        return {"user_id": arguments.user, "org_id": org_id, "state": state, "av": av, "outdated_grantors": len(moved)}
+
+    return rest
+
+
+async def _user_password_link(desk: Desk, arguments: argparse.Namespace) -> Answer:
+    org_id, token = await desk.sign_ins.organization_of_user(arguments.user), secrets.token_urlsafe(32)
+    made = await desk.do_apps.link_password(org_id, arguments.user, hashlib.sha256(token.encode()).digest())
+    return {"user_id": arguments.user, "path": f"/password/{token}", "expires_at": made.expires_at}
+
+
+async def _user_set_password(desk: Desk, arguments: argparse.Namespace) -> Answer:
+    org_id = await desk.sign_ins.organization_of_user(arguments.user)
+    await desk.do_apps.set_password.by_operator(org_id, arguments.user, sys.stdin.read().rstrip("\n"))
+    return {"user_id": arguments.user, "org_id": org_id}
+
+
+async def _app_create(desk: Desk, arguments: argparse.Namespace) -> Answer:
+    made = await desk.do_apps.create_app(
+        AppOrder(
+            org_id=arguments.org,
+            owner_id=arguments.user,
+            name=arguments.name,
+            redirect_uris=tuple(arguments.redirect),
+            is_confidential=not arguments.public,
+        )
+    )
+    return {"app_id": made.app_id, "client_id": made.app_id, "client_secret": made.secret or None}
+
+
+async def _app_rotate(desk: Desk, arguments: argparse.Namespace) -> Answer:
+    org_id = await desk.apps.organization_of_app(arguments.app_id)
+    made = await desk.do_apps.rotate_app_secret(org_id, arguments.app_id, overlap_seconds=arguments.overlap_seconds)
+    return {"app_id": made.app_id, "client_id": made.app_id, "client_secret": made.secret}
+
+
+async def _app_list(desk: Desk, arguments: argparse.Namespace) -> Answer:
+    page, total = await desk.apps.page(arguments.org, limit=1_000, offset=0)
+    return {"apps": [_shown_app(each.app) for each in page], "total": total}
+
+
+def _end_app(state: AppState) -> Command:
+    async def end_app(desk: Desk, arguments: argparse.Namespace) -> Answer:
+        org_id = await desk.apps.organization_of_app(arguments.app_id)
+        moved = await desk.do_apps.end_app(org_id, arguments.app_id, state)
+        return {"app_id": arguments.app_id, "org_id": org_id, "state": state, "organizations_cut_off": len(moved)}
+
+    return end_app
 
 
 async def _role_create(desk: Desk, arguments: argparse.Namespace) -> Answer:
@@ -304,6 +387,18 @@ def _shown_organization(organization: Organization) -> Answer:
     }
 
 
+def _shown_app(app: App) -> Answer:
+    return {
+        "app_id": app.app_id,
+        "name": app.name,
+        "owner_id": app.user_id,
+        "stage": app.stage,
+        "state": app.state,
+        "redirect_uris": app.redirect_uris,
+        "webhook_urls": app.webhook_urls,
+    }
+
+
 def _shown_key(key: Key, roles: dict[uuid.UUID, str], now: datetime) -> Answer:
     return {
         "key_id": key.key_id,
@@ -349,6 +444,14 @@ def _parser() -> argparse.ArgumentParser:
     _of_organization(create)
     create.add_argument("--email", required=True)
     create.add_argument("--role", default=OWNER)
+    for verb, command, purpose in (
+        ("suspend", _rest(is_suspended=True), "no sign-in, no key, no app of theirs works, at once"),
+        ("resume", _rest(is_suspended=False), "let them go on"),
+        ("password-link", _user_password_link, "a link for them to set a password, once, within 24 hours"),
+        ("set-password", _user_set_password, "their password, from standard input; all their sessions end"),
+    ):
+        one = _verb(user, verb, command, purpose)
+        one.add_argument("user", type=uuid.UUID, metavar="USER_ID")
 
     role = _verbs(things, "role", "named sets of permissions")
     for verb, command, purpose in (
@@ -375,9 +478,31 @@ def _parser() -> argparse.ArgumentParser:
     _verb(key, "revoke", _key_revoke, "the end of a key, at once").add_argument("key_id", type=uuid.UUID)
 
     _of_users(things)
+    _of_apps(things)
     _of_everybody(things)
     _verb(_verbs(things, "pepper", "the ring"), "list", _pepper_list, "how many live keys are stored under each pepper")
     return parser
+
+
+def _of_apps(things: Any) -> None:
+    """The commands about apps of third parties."""
+    app = _verbs(things, "app", "apps of third parties")
+    create = _verb(app, "create", _app_create, "a new app, in development; its secret is shown once")
+    _of_organization(create)
+    create.add_argument("--user", type=uuid.UUID, required=True, metavar="USER_ID", help="who answers for it")
+    create.add_argument("--name", required=True)
+    create.add_argument("--redirect", action="append", required=True, metavar="URI")
+    create.add_argument("--public", action="store_true", help="it cannot keep a secret")
+    _of_organization(_verb(app, "list", _app_list, "an organization's apps"))
+    rotate = _verb(app, "rotate-secret", _app_rotate, "another client secret, shown once")
+    rotate.add_argument("app_id", type=uuid.UUID)
+    rotate.add_argument("--overlap-seconds", type=int, default=0, metavar="N", help="how long those before go on")
+    for verb, state, purpose in (
+        ("suspend", AppState.SUSPENDED, "end all its grants and tokens, at once; it can be resumed without them"),
+        ("resume", AppState.ACTIVE, "let it ask again"),
+        ("delete", AppState.DELETED, "end it for good, with all its grants and tokens"),
+    ):
+        _verb(app, verb, _end_app(state), purpose).add_argument("app_id", type=uuid.UUID)
 
 
 def _of_users(things: Any) -> None:

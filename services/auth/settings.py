@@ -3,10 +3,14 @@
 import ipaddress
 from typing import Final
 
+from dns.asyncresolver import Resolver
+
 from libs.common.peppers import PepperRing
+from libs.common.sealing import FormKeys
 from libs.common.settings import Secret, SettingsError
 from libs.common.vault import Vault
 from libs.common.worker import WorkerSettings
+from services.auth.gateways.domains import resolver_of
 
 PRODUCTION: Final = "production"
 
@@ -15,6 +19,8 @@ class AuthSettings(WorkerSettings, frozen=True, kw_only=True):
     """What auth reads beside what every worker does."""
 
     key_peppers: Secret  # name:hex64,… - the same ring as the edge's, active first
+    password_keys: Secret  # name:hex64,… - private keys that passwords are sealed to by edges, active first
+    dns_servers: str = ""  # that proofs of domains are looked up at: `9.9.9.9,149.112.112.112`; empty = this machine's
     webhook_keys: Secret  # name:hex64,… - the key ring that secrets of webhooks are sealed under, active first
     webhook_local_receivers: str = ""  # 127.0.0.1:9000,… - of this machine; outside production only
 
@@ -24,6 +30,20 @@ class AuthSettings(WorkerSettings, frozen=True, kw_only=True):
             return PepperRing.parse(self.key_peppers.reveal())
         except ValueError as exc:
             raise SettingsError(f"FANGATE_KEY_PEPPERS: {exc}") from None
+
+    def sealed_passwords(self) -> FormKeys:
+        """The keys of FANGATE_PASSWORD_KEYS. Raises SettingsError, which shows no key."""
+        try:
+            return FormKeys.parse(self.password_keys.reveal())
+        except ValueError as exc:
+            raise SettingsError(f"FANGATE_PASSWORD_KEYS: {exc}") from None
+
+    def resolver(self) -> Resolver:
+        """Who is asked about domains. Raises SettingsError."""
+        try:
+            return resolver_of(self.dns_servers)
+        except ValueError as exc:
+            raise SettingsError(f"FANGATE_DNS_SERVERS: {exc}") from None
 
     def webhook_vault(self) -> Vault:
         """The vault of FANGATE_WEBHOOK_KEYS. Raises SettingsError, which shows no key."""

@@ -1,10 +1,11 @@
 """Wires the edge together: every object once, by hand, in order."""
 
 import contextlib
+from typing import Any
 
 from libs.common.bus.broadcast import Broadcast
 from libs.common.bus.bus import Bus
-from libs.common.clock import SystemClock
+from libs.common.clock import Clock, SystemClock
 from libs.common.db.migrate import schema_is_current
 from libs.common.db.pool import Database
 from libs.common.errors import Unavailable
@@ -17,14 +18,18 @@ from libs.common.telemetry import spans
 from libs.common.telemetry.trace import accept_traceparent
 from services.edge.domain.catalogue import route_limits
 from services.edge.domain.versions import Versions
+from services.edge.entry.account_pages import AccountPages
 from services.edge.entry.broadcasts import BINDINGS, Broadcasts
 from services.edge.entry.connect_page import ConnectPage
 from services.edge.entry.consent_callback import ConsentCallback
+from services.edge.entry.consent_page import ConsentPages
 from services.edge.entry.docs import DocsPages
-from services.edge.entry.front import Front
+from services.edge.entry.front import Front, Listed, Prefixed
 from services.edge.entry.http import Edge
 from services.edge.entry.join_page import JoinPage
 from services.edge.entry.link_pages import LinkPages
+from services.edge.entry.oauth_endpoints import OAuthEndpoints
+from services.edge.entry.password_page import PasswordPage
 from services.edge.entry.proxies import TrustedProxies
 from services.edge.entry.security_txt import SecurityTxt
 from services.edge.entry.surfaces import SURFACES
@@ -34,7 +39,7 @@ from services.edge.entry.versions import RequestedVersions
 from services.edge.gateways.auth import AuthDirectory
 from services.edge.gateways.billing import BillingLeases
 from services.edge.gateways.calls import CallCounts
-from services.edge.gateways.forms import SealedForms
+from services.edge.gateways.forms import SealedForms, SealedPasswords
 from services.edge.gateways.services import ServicesOverBus
 from services.edge.gateways.sessions import SessionsOverBus
 from services.edge.gateways.usage import UsageGateway
@@ -50,12 +55,17 @@ from services.edge.store.sharing import SharedKeys
 from services.edge.usecases.admit import Admit
 from services.edge.usecases.ask_consent import AskConsent
 from services.edge.usecases.authenticate import Authenticate
+from services.edge.usecases.authorize_app import AuthorizeApp
 from services.edge.usecases.export_call import ExportCall
 from services.edge.usecases.follow_link import FollowLink
 from services.edge.usecases.join_organization import JoinOrganization
+from services.edge.usecases.keep_session import KeepSession
+from services.edge.usecases.manage_account import ManageAccount
 from services.edge.usecases.own_call import OwnCall
 from services.edge.usecases.proxy_call import ProxyCall
 from services.edge.usecases.replay_answer import ReplayAnswer
+from services.edge.usecases.set_password import SetUsersPassword
+from services.edge.usecases.trade_tokens import TradeTokens
 
 BROADCASTS_AWAY_S_MAX = 5.0  # deaf for longer, the edge asks auth about every key
 PENDING_MAX = 1_024  # calls that wait for other services
@@ -147,34 +157,17 @@ async def build(process: Process) -> None:
         base_url=settings.base_url,
         accept_trace=accept_traceparent if recorder is None else trace_of_span,
     )
-    ask_consent = AskConsent(services, forms, clock)
-    connect_page = ConnectPage(FollowLink(services, forms, clock), ask_consent)
-    consent_callback = ConsentCallback(
-        ask_consent,
-        link_prefix=connect_page.prefix,
-        failures=CountedFailures(redis, clock, prefix=prefix, scope="connect-"),
-        proxies=proxies,
-        require_https=settings.refuses_plain_http,
-    )
-    links = [
-        LinkPages(
-            page,
-            failures=CountedFailures(redis, clock, prefix=prefix, scope="connect-"),
-            proxies=proxies,
-            require_https=settings.refuses_plain_http,
-            base_url=settings.base_url,
-        )
-        for page in (connect_page, JoinPage(JoinOrganization(services, clock)))
-    ]
+
+    pages, oauth = people(settings, ring, proxies, services, forms, admission, redis, clock)
     docs = DocsPages(SURFACES, versions)
     with contextlib.suppress(
         RedisAway
     ):  # connected before the first call needs it; the edge starts without it all the same
         await redis.ping()
-    files = (
-        [SecurityTxt(settings.security_contact, clock, base_url=settings.base_url)] if settings.security_contact else []
-    )
-    front = Front(edge, links=[consent_callback, *links], docs=docs, files=files)
+    files: list[Listed] = [oauth]
+    if settings.security_contact:
+        files.append(SecurityTxt(settings.security_contact, clock, base_url=settings.base_url))
+    front = Front(edge, links=pages, docs=docs, files=files)
     server = await HttpServer.start(
         front if recorder is None else TracedFront(front, recorder, route_name=edge.route_name),
         on_bad_http=edge.bad_http,
@@ -187,6 +180,47 @@ async def build(process: Process) -> None:
     process.on_drain("http", server.close)
     process.on_drain("voids", usage.flush_voids)
     process.on_drain("calls", calls.flush)
+
+
+def people(
+    settings: EdgeSettings, ring: PepperRing, proxies: TrustedProxies, services: ServicesOverBus, forms: SealedForms,
+    admission: RedisAdmission, redis: Redis, clock: Clock,
+) -> tuple[tuple[Prefixed, ...], OAuthEndpoints]:  # fmt: skip
+    """The pages for people, and the endpoints of OAuth, which are among them."""
+
+    def failures(scope: str) -> CountedFailures:
+        return CountedFailures(redis, clock, prefix=settings.redis_prefix, scope=scope)
+
+    wiring: dict[str, Any] = {
+        "proxies": proxies, "require_https": settings.refuses_plain_http, "base_url": settings.base_url,
+    }  # fmt: skip
+    passwords = SealedPasswords(services, clock)
+    ask_consent = AskConsent(services, forms, clock)
+    connect_page = ConnectPage(FollowLink(services, forms, clock), ask_consent)
+    link_pages = (
+        connect_page,
+        JoinPage(JoinOrganization(services, passwords, clock)),
+        PasswordPage(SetUsersPassword(services, passwords, clock)),
+    )
+    sessions = KeepSession(ring, services, passwords, clock)
+    account = ManageAccount(services, sessions, passwords, admission, clock)
+    consent = AuthorizeApp(services, sessions, admission, clock)
+    oauth = OAuthEndpoints(TradeTokens(ring, services, admission, clock), failures=failures("client-"), **wiring)
+    came_back = ConsentCallback(
+        ask_consent,
+        link_prefix=connect_page.prefix,
+        failures=failures("connect-"),
+        proxies=proxies,
+        require_https=settings.refuses_plain_http,
+    )
+    pages: tuple[Prefixed, ...] = (
+        came_back,  # before the links: its path is among theirs
+        *(LinkPages(page, failures=failures("connect-"), **wiring) for page in link_pages),
+        ConsentPages(consent, account, sessions, failures=failures("consent-"), **wiring),
+        AccountPages(account, sessions, accounts=failures("account-"), failures=failures("sign-in-"), **wiring),
+        oauth,
+    )
+    return pages, oauth
 
 
 async def kept_answers(

@@ -14,6 +14,7 @@ from services.auth.domain.ports import Accounts
 from services.auth.domain.role import BUILT_IN_ROLES, Role
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
+PASSWORD_KEYS = f"p1:{'33' * 32}"
 RING_TEXT = "b:" + "b0" * 32 + ",a:" + "a0" * 32
 WEBHOOK_RING_TEXT = "w1:" + "33" * 32
 RING = PepperRing.parse(RING_TEXT)

@@ -15,6 +15,7 @@ from libs.common.ids import id_ms, uuid7
 from services.auth.domain import audit
 from services.auth.domain.audit import Deed
 from services.auth.domain.errors import Conflict, NotFound, OrganizationDeleted
+from services.auth.domain.grant import TokenHolder
 from services.auth.domain.key import Key, KeyHolder, KeyKind, KeyState, ListedKey
 from services.auth.domain.organization import Organization, OrganizationState, Subscription, User, UserState
 from services.auth.domain.role import Role
@@ -30,6 +31,7 @@ class _Tables(msgspec.Struct, kw_only=True):
     inbox: set[uuid.UUID] = set()
     events: list[Message] = []
     invitations: dict[uuid.UUID, Invitation] = {}  # open ones, by user
+    passwords: dict[uuid.UUID, str] = {}
     removed_roles: dict[uuid.UUID, datetime] = {}
     audit: list[AuditEntry] = []
     audit_of: dict[uuid.UUID, uuid.UUID] = {}  # entry -> organization
@@ -116,6 +118,9 @@ class MemoryChange:
             return False
         del self._tables.invitations[user_id]
         return True
+
+    async def set_password(self, user_id: uuid.UUID, digest: str, at: datetime) -> None:
+        self._tables.passwords[user_id] = digest
 
     async def personal_keys(self, user_id: uuid.UUID) -> list[Key]:
         return [
@@ -230,7 +235,13 @@ class MemoryChange:
                 at=NOW if entry_id is None else datetime.fromtimestamp(id_ms(entry_id) / 1_000, UTC),
                 action=deed.action,
                 object_id=deed.object_id,
-                by="link" if self._by.is_link else "operator" if self._by.key_id is None else "key",
+                by="link"
+                if self._by.is_link
+                else "key"
+                if self._by.key_id
+                else "user"
+                if self._by.user_id
+                else "operator",
                 key_id=self._by.key_id,
                 user_id=self._by.user_id,
                 address=self._by.address,
@@ -355,6 +366,9 @@ class MemoryAccounts:
             if key.digest in digests:
                 return _holder_of(self._tables, key)
         return None
+
+    async def find_token(self, digests: Sequence[str]) -> TokenHolder | None:
+        return None  # apps are tested on Postgres
 
     async def rewrite_digest(self, key: Key, *, pepper: str, digest: str) -> None:
         stored = self._tables.keys[key.key_id]

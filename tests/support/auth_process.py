@@ -1,6 +1,6 @@
 """What auth is started with as a process of its own."""
 
-from tests.support.auth import RING_TEXT, WEBHOOK_RING_TEXT
+from tests.support.auth import PASSWORD_KEYS, RING_TEXT, WEBHOOK_RING_TEXT
 from tests.support.servers import TestBroker, TestDatabase
 from tests.support.service_process import clean_environment
 
@@ -12,5 +12,6 @@ def environment(database: TestDatabase, broker: TestBroker) -> dict[str, str]:
         "FANGATE_POSTGRES_DSN": database.dsn("auth"),
         "FANGATE_AMQP_URL": broker.url("auth"),
         "FANGATE_KEY_PEPPERS": RING_TEXT,
+        "FANGATE_PASSWORD_KEYS": PASSWORD_KEYS,
         "FANGATE_WEBHOOK_KEYS": WEBHOOK_RING_TEXT,
     }

@@ -31,7 +31,7 @@ class Tab:
     loaded: list[str] = field(default_factory=list)
     complaints: list[str] = field(default_factory=list)
     referrers: list[str] = field(default_factory=list)
-    loads: int = 0
+    loads: int = 0  # pages that were loaded whole
     _numbers: Any = field(default_factory=lambda: itertools.count(1))
 
     async def open(self, url: str) -> None:

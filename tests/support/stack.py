@@ -28,6 +28,7 @@ from deploy.local.environment import read_env_file
 from deploy.local.profile import ROOT, RUN, Profile
 from deploy.local.seed import DEMO_PASSWORD
 from tests.support.gateway_client import Answer
+from tests.support.txt_server import TxtServer
 
 START_SECONDS_MAX: Final = 180
 SETTLE_SECONDS_MAX: Final = 120  # what was reserved is posted, or final, by then (leases: 60 s and the queue)
@@ -63,6 +64,7 @@ class Stack:
         self.sandbox_url = demo["FANGATE_SANDBOX_URL"]
         self.admin_urls = dict(pair.split("=", 1) for pair in demo["FANGATE_ADMIN_URLS"].split(","))
         self.demo = demo
+        self.names: TxtServer | None = None  # where its name server looks, if a test asked for one
 
     @property
     def folder(self) -> Path:

@@ -9,8 +9,9 @@ import msgspec
 from libs.common.contracts.envelope import Message
 
 PERSONAL_KEYS: Final = "personal_keys"  # feature: users may have keys of their own
+APPS: Final = "apps"  # feature: users may register apps, and allow apps of others to act for them
 PLATFORM: Final = "platform"  # feature: the surface of takedown platforms (Seed C: for partners only)
-FEATURES: Final = frozenset({PERSONAL_KEYS, PLATFORM})  # what the operator switches on for single organizations
+FEATURES: Final = frozenset({PERSONAL_KEYS, APPS, PLATFORM})  # what the operator switches on for single organizations
 
 
 class KeyDigest(msgspec.Struct, frozen=True, kw_only=True):
@@ -73,7 +74,7 @@ class KeyRevoked(Message, frozen=True, kw_only=True):
 
 
 class Actor(msgspec.Struct, frozen=True, kw_only=True):
-    """Who asks for a change, and from where. Without a key: whoever follows a link, or the operator."""
+    """Who asks for a change, and from where. Without a key: whoever follows a link, a user who is signed in, or the operator."""
 
     key_id: uuid.UUID | None = None
     user_id: uuid.UUID | None = None
@@ -81,7 +82,22 @@ class Actor(msgspec.Struct, frozen=True, kw_only=True):
     is_link: bool = False  # a one-time link was followed; `user_id` is whose it is, if anybody's
 
 
-class Changed(Message, frozen=True, kw_only=True):
+class Moved(msgspec.Struct, frozen=True, kw_only=True):
+    """The auth version of an organization from now on."""
+
+    org_id: uuid.UUID
+    av: int
+
+
+class Moving(Message, frozen=True, kw_only=True):
+    """A reply after which the principals of other organizations are outdated. Whoever asked brings their versions to Redis before
+    telling anybody so.
+    """
+
+    moved: tuple[Moved, ...] = ()
+
+
+class Changed(Moving, frozen=True, kw_only=True):
     """The reply to a change: done, and in force from auth version `av` on. Whoever asked brings `av` to Redis before
     telling anybody so.
     """
@@ -134,7 +150,7 @@ class ListAudit(Message, frozen=True, kw_only=True):
 
 
 class AuditEntry(msgspec.Struct, frozen=True, kw_only=True):
-    """Who did what, when, from where. `by` is `key`, `link` or `operator`; `details` are plain facts, never secrets."""
+    """Who did what, when, from where. `by` is `key`, `link`, `user` or `operator`; `details` are plain facts, never secrets."""
 
     entry_id: uuid.UUID
     at: datetime
@@ -233,12 +249,13 @@ class GetInvitation(Message, frozen=True, kw_only=True):
 
 
 class AcceptInvitation(Message, frozen=True, kw_only=True):
-    """The link was followed from `address`: its user is active from now on. Fails with LINK_GONE, CONFLICT (the address is
-    another organization's user's).
+    """The link was followed from `address`: its user is active from now on, with the sealed password (`sign_in.PasswordForm`). Fails
+    with LINK_GONE, INVALID_REQUEST (the password), CONFLICT (the address is another organization's user's).
     """
 
     link: bytes
     address: str
+    sealed: bytes = b""  # empty: no password yet
 
 
 class InvitationShown(Message, frozen=True, kw_only=True):

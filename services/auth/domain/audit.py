@@ -61,7 +61,7 @@ def user_updated(old: User, new: User) -> Deed:
         return Deed(action="user.remove", object_id=new.user_id, details={"email": old.email})
     if old.state is UserState.INVITED and new.state is UserState.ACTIVE:
         return Deed(action="user.join", object_id=new.user_id, details={"email": old.email})
-    return Deed(action="user.update", object_id=new.user_id, details=_differences(old, new, "role_id", "state"))
+    return Deed(action="user.update", object_id=new.user_id, details=differences(old, new, "role_id", "state"))
 
 
 def role_created(role: Role) -> Deed:
@@ -93,7 +93,7 @@ def key_created(key: Key, replaces: uuid.UUID | None) -> Deed:
 
 
 def key_updated(old: Key, new: Key) -> Deed:
-    details = _differences(old, new, "label", "role_id", "expires_at", "addresses")
+    details = differences(old, new, "label", "role_id", "expires_at", "addresses")
     return Deed(action="key.update", object_id=new.key_id, details=details)
 
 
@@ -118,7 +118,7 @@ def webhook_created(endpoint: Endpoint) -> Deed:
 
 def webhook_updated(old: Endpoint, new: Endpoint) -> Deed:
     """An endpoint lies elsewhere, hears of other things, rests or goes on; its path may hold a secret and is not told."""
-    details = _differences(old, new, "event_types", "description", "state", "reason")
+    details = differences(old, new, "event_types", "description", "state", "reason")
     if old.url != new.url:
         details["host"] = _moved(_host(old), _host(new))
     return Deed(action="webhook.update", object_id=new.webhook_id, details=details)
@@ -151,7 +151,8 @@ def _host(endpoint: Endpoint) -> str:
     return urlsplit(endpoint.url).hostname or ""
 
 
-def _differences(old: object, new: object, *names: str) -> dict[str, Any]:
+def differences(old: object, new: object, *names: str) -> dict[str, Any]:
+    """What of these fields is another, from what to what."""
     return {
         name: _moved(_text(getattr(old, name)), _text(getattr(new, name)))
         for name in names

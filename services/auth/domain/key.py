@@ -18,7 +18,7 @@ LABEL_CHARACTERS_MAX: Final = 100
 KEY_PER_MINUTE_PERSONAL: Final = 100  # R151
 LIVE_KEYS_MAX: Final = 1_000  # of one organization
 KEY_PER_MINUTE_MAX: Final = 1_000_000
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class KeyKind(enum.StrEnum):
@@ -113,7 +113,7 @@ def principal_of(holder: KeyHolder, now: datetime) -> Principal:
         limits=Limits(per_minute=plan.per_minute, per_day=plan.per_day, key_per_minute=key_window(key)),
         org_state=organization.state,
         subscription=plan.status,
-        expires_at_ms=None if key.expires_at is None else (key.expires_at - _EPOCH) // timedelta(milliseconds=1),
+        expires_at_ms=None if key.expires_at is None else (key.expires_at - EPOCH) // timedelta(milliseconds=1),
         model_id=key.model_id,
         api_version=key.api_version,
         read_only=organization.read_only or key.read_only,

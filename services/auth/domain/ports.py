@@ -11,6 +11,7 @@ from libs.common.contracts.edge import CallsCounted
 from libs.common.contracts.envelope import Message
 from libs.common.contracts.personal_keys import CallSeen
 from services.auth.domain.audit import Deed
+from services.auth.domain.grant import TokenHolder
 from services.auth.domain.key import Key, KeyHolder, ListedKey
 from services.auth.domain.organization import Organization, OrganizationState, Subscription, User
 from services.auth.domain.role import Role
@@ -22,6 +23,10 @@ class KeyHolders(Protocol):
 
     async def find(self, digests: Sequence[str]) -> KeyHolder | None:
         """The holder of the key stored under one of `digests`, whatever its state; all of it as of one instant."""
+        ...
+
+    async def find_token(self, digests: Sequence[str]) -> TokenHolder | None:
+        """The same of an app's token; there is none of both."""
         ...
 
     async def rewrite_digest(self, key: Key, *, pepper: str, digest: str) -> None:
@@ -82,6 +87,10 @@ class Change(Protocol):
 
     async def end_invitation(self, user_id: uuid.UUID, at: datetime, *, digest: str | None = None) -> bool:
         """The user's open link, or the one with this digest, works no more. False: there was none, or it had expired."""
+        ...
+
+    async def set_password(self, user_id: uuid.UUID, digest: str, at: datetime) -> None:
+        """Moves nobody's rights."""
         ...
 
     async def personal_keys(self, user_id: uuid.UUID) -> list[Key]:

@@ -5,6 +5,7 @@ from typing import Final
 
 from libs.common.contracts.catalogue import catalogue
 from services.auth.domain.errors import InvalidRequest, PermissionDenied
+from services.auth.domain.permission import SELF_READ, permissions_of_scopes
 
 SCOPES: Final = frozenset(scope for route in catalogue().values() for scope in route.scopes)
 READ_SCOPES: Final = frozenset(
@@ -28,3 +29,9 @@ def check_scopes(makers: frozenset[str], wanted: frozenset[str]) -> None:
     """Raise PermissionDenied if `wanted` are not all the maker's own."""
     if beyond := sorted(wanted - makers):
         raise PermissionDenied(f"This key cannot grant what it does not have: {', '.join(beyond)}")
+
+
+def check_role_allows(permissions: frozenset[str], scopes: frozenset[str] | None) -> None:
+    """Raise PermissionDenied if a role with these `permissions` cannot do all that the `scopes` stand for."""
+    if beyond := sorted(permissions_of_scopes(scopes or ()) - permissions - {SELF_READ}):
+        raise PermissionDenied(f"Your role does not allow {', '.join(beyond[:5])}: ask for fewer scopes")

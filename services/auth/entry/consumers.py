@@ -1,5 +1,8 @@
 """What auth takes from the bus: the edge's question who is calling, and the events it projects or announces."""
 
+from collections.abc import Sequence
+from typing import Protocol
+
 from libs.common.bus import Consumer, events, rpc
 from libs.common.clock import Clock
 from libs.common.contracts import auth, billing, edge, sessions
@@ -9,14 +12,26 @@ from services.auth.domain import audit
 from services.auth.domain.errors import NotFound
 from services.auth.domain.ports import Accounts, CallRecords
 from services.auth.domain.webhook_events import ANNOUNCED
-from services.auth.entry.management import managed
-from services.auth.entry.webhooks import WebhookDesk
+from services.auth.entry.management import Outdate, managed
 from services.auth.usecases import UseCases
 from services.auth.usecases.webhook_cases import WebhookCases
 
 
+class Desk(Protocol):
+    """Handlers of one subject."""
+
+    def serving(self, consumer: Consumer) -> Consumer: ...
+
+
 def consumers(
-    do: UseCases, accounts: Accounts, records: CallRecords, clock: Clock, webhooks: WebhookCases
+    do: UseCases,
+    accounts: Accounts,
+    records: CallRecords,
+    clock: Clock,
+    webhooks: WebhookCases,
+    *,
+    outdate_grantors: Outdate,
+    desks: Sequence[Desk],
 ) -> list[Consumer]:
     """All consumers of the service; prefetch and workers as docs/architecture.md says."""
 
@@ -47,12 +62,11 @@ def consumers(
     async def announce(message: Message, context: Context) -> None:
         await webhooks.announce_event(message, context.message_id)
 
+    asked = rpc("auth.rpc", prefetch=100, workers=50).on(auth.ResolveKey, resolve_key)
+    for desk in desks:
+        asked = desk.serving(asked)
     return [
-        WebhookDesk(webhooks).serving(
-            managed(
-                rpc("auth.rpc", prefetch=100, workers=50).on(auth.ResolveKey, resolve_key), do, accounts, records, clock
-            )
-        ),
+        managed(asked, do, accounts, records, clock, outdate_grantors=outdate_grantors),
         events("auth.events", prefetch=50, workers=20)
         .on(billing.SubscriptionChanged, project_subscription)
         .on(sessions.ModelManaged, billing.SubscriptionManaged, log_deed)

@@ -1,6 +1,8 @@
 """The commands behind the gateway's own routes on organizations, users, keys and roles: read, or call one use case, and answer."""
 
 import uuid
+from collections.abc import Awaitable, Callable
+from typing import TypeAlias
 
 from libs.common.bus import Consumer
 from libs.common.clock import Clock
@@ -16,10 +18,21 @@ from services.auth.entry.personal_keys import PersonalKeyDesk
 from services.auth.usecases import UseCases
 from services.auth.usecases.issue_key import IssuedKey, KeyOrder
 
+# Whoever an app's owner was allowed something by reads anew what the app may do (usecases/end_app.py).
+Outdate: TypeAlias = Callable[[uuid.UUID, uuid.UUID | None], Awaitable[tuple[auth.Moved, ...]]]
 
-def managed(consumer: Consumer, do: UseCases, accounts: Accounts, records: CallRecords, clock: Clock) -> Consumer:
+
+def managed(
+    consumer: Consumer,
+    do: UseCases,
+    accounts: Accounts,
+    records: CallRecords,
+    clock: Clock,
+    *,
+    outdate_grantors: Outdate,
+) -> Consumer:
     """`consumer` with a handler for each management command."""
-    desk = _Desk(do, accounts, clock)
+    desk = _Desk(do, accounts, clock, outdate_grantors)
     personal = PersonalKeyDesk(do, accounts, records, clock)
     return (
         personal.serving(consumer)
@@ -31,7 +44,6 @@ def managed(consumer: Consumer, do: UseCases, accounts: Accounts, records: CallR
         .on(auth.UpdateUser, desk.update_user)
         .on(auth.RemoveUser, desk.remove_user)
         .on(auth.GetInvitation, desk.get_invitation)
-        .on(auth.AcceptInvitation, desk.accept_invitation)
         .on(auth.ListKeys, desk.list_keys)
         .on(auth.GetKey, desk.get_key)
         .on(auth.CreateKey, desk.create_key)
@@ -47,8 +59,9 @@ def managed(consumer: Consumer, do: UseCases, accounts: Accounts, records: CallR
 
 
 class _Desk:
-    def __init__(self, do: UseCases, accounts: Accounts, clock: Clock) -> None:
+    def __init__(self, do: UseCases, accounts: Accounts, clock: Clock, outdate_grantors: Outdate) -> None:
         self._do = do
+        self._outdate_grantors = outdate_grantors
         self._accounts = accounts
         self._clock = clock
 
@@ -82,17 +95,17 @@ class _Desk:
         av = await self._do.update_user(
             message.org_id, message.user_id, role=message.role, is_suspended=message.is_suspended, by=message.by
         )
-        return auth.UserUpdated(av=av, user=await self._user(message.org_id, message.user_id))
+        return await self._updated(message, av)
 
     async def remove_user(self, message: auth.RemoveUser, _context: Context) -> auth.UserUpdated:
-        av = await self._do.remove_user(message.org_id, message.user_id, by=message.by)
-        return auth.UserUpdated(av=av, user=await self._user(message.org_id, message.user_id))
+        return await self._updated(message, await self._do.remove_user(message.org_id, message.user_id, by=message.by))
+
+    async def _updated(self, message: auth.UpdateUser | auth.RemoveUser, av: int) -> auth.UserUpdated:
+        moved = await self._outdate_grantors(message.org_id, message.user_id)
+        return auth.UserUpdated(av=av, moved=moved, user=await self._user(message.org_id, message.user_id))
 
     async def get_invitation(self, message: auth.GetInvitation, _context: Context) -> auth.InvitationShown:
-        return _shown_invitation(await self._do.accept_invitation.show(message.link))
-
-    async def accept_invitation(self, message: auth.AcceptInvitation, _context: Context) -> auth.InvitationShown:
-        return _shown_invitation(await self._do.accept_invitation(message.link, address=message.address))
+        return shown_invitation(await self._do.accept_invitation.show(message.link))
 
     async def list_keys(self, message: auth.ListKeys, _context: Context) -> auth.Keys:
         page, total = await self._accounts.key_page(message.org_id, limit=message.limit, offset=message.offset)
@@ -223,7 +236,8 @@ def _shown_user(listed: ListedUser) -> auth.User:
     )
 
 
-def _shown_invitation(view: InvitationView) -> auth.InvitationShown:
+def shown_invitation(view: InvitationView) -> auth.InvitationShown:
+    """What the page of an invitation says."""
     return auth.InvitationShown(
         organization=view.organization,
         email=view.email,

@@ -17,10 +17,13 @@ from libs.common.ids import id_ms, uuid7
 from services.auth.domain import audit
 from services.auth.domain.audit import Deed
 from services.auth.domain.errors import Conflict, NotFound, OrganizationDeleted
+from services.auth.domain.grant import TokenHolder
 from services.auth.domain.key import Key, KeyHolder, ListedKey
 from services.auth.domain.organization import Organization, OrganizationState, Subscription, User, UserState
 from services.auth.domain.role import OWNER, Role
 from services.auth.domain.user import Invitation, InvitationView, ListedUser
+from services.auth.store.app_rows import token_holder_of
+from services.auth.store.app_writes import APPS, AppWrites
 from services.auth.store.rows import (
     entry_of,
     holder_of,
@@ -32,6 +35,7 @@ from services.auth.store.rows import (
     role_of,
     user_of,
 )
+from services.auth.store.sign_in_writes import SignInWrites
 
 QUERIES: Final = load_queries(__package__)
 CONSUMER: Final = "auth.events"  # the name under which messages are remembered
@@ -43,6 +47,7 @@ _TAKEN: Final = {
     "users_email_in_organization": "A user with this e-mail address exists already",
     "roles_name_once": "A role of this name exists already",
     "keys_one_personal": "The user has an active personal key already",
+    "app_domains_pkey": "The domain was named already",
 }  # index: what its violation means
 
 
@@ -56,6 +61,10 @@ class PostgresKeyHolders:
         row = await self._db.fetchrow(QUERIES.find_holder, [bytes.fromhex(digest) for digest in digests])
         return None if row is None else holder_of(row)
 
+    async def find_token(self, digests: Sequence[str]) -> TokenHolder | None:
+        row = await self._db.fetchrow(APPS.find_token, [bytes.fromhex(digest) for digest in digests])
+        return None if row is None else token_holder_of(row)
+
     async def rewrite_digest(self, key: Key, *, pepper: str, digest: str) -> None:
         await self._db.execute(
             QUERIES.rewrite_digest, key.org_id, key.key_id, key.pepper, pepper, bytes.fromhex(digest)
@@ -67,7 +76,7 @@ class PostgresKeyHolders:
         return {row["pepper"]: row["keys"] for row in rows}
 
 
-class PostgresChange:
+class PostgresChange(AppWrites, SignInWrites):
     """One transaction on one organization. The row lock makes `av` known before it is written."""
 
     def __init__(self, tx: Tx, organization: Organization, by: Actor | None) -> None:
@@ -259,8 +268,14 @@ class PostgresChange:
     def did(self, deed: Deed, *, entry_id: uuid.UUID | None = None) -> None:
         self._deeds.append((entry_id, deed))
 
+    def touch(self) -> None:
+        self._has_written = True
+
     async def _write(self, sql: str, *args: object, deed: Deed | None) -> None:
         self._has_written = True
+        await self._note(sql, *args, deed=deed)
+
+    async def _note(self, sql: str, *args: object, deed: Deed | None) -> None:
         with _conflicts():
             await self._tx.execute(sql, *args)
         if deed is not None:
@@ -268,7 +283,7 @@ class PostgresChange:
 
     async def _log(self, entry_id: uuid.UUID, deed: Deed) -> None:
         by = self._by or Actor()
-        actor = "link" if by.is_link else "operator" if by.key_id is None else "key"
+        actor = "link" if by.is_link else "key" if by.key_id else "user" if by.user_id else "operator"
         await self._tx.execute(
             QUERIES.add_audit, entry_id, self._org_id, deed.action, deed.object_id, actor, by.key_id, by.user_id,
             by.address, deed.details, datetime.fromtimestamp(id_ms(entry_id) / 1_000, UTC),

@@ -26,8 +26,10 @@ class AcceptInvitation:
             raise LinkGone
         return view
 
-    async def __call__(self, link: bytes, *, address: str) -> InvitationView:
-        """The user is active from now on, and the link used. Raises Conflict when the address is another organization's user's."""
+    async def __call__(self, link: bytes, *, address: str, password: str = "") -> InvitationView:
+        """The user is active from now on, with the password whose digest is `password`, and the link used. Raises Conflict when the
+        address is another organization's user's.
+        """
         view = await self.show(link)
         invitation, now = view.invitation, self.clock.now()
         by = Actor(user_id=invitation.user_id, address=address, is_link=True)
@@ -36,4 +38,6 @@ class AcceptInvitation:
                 raise LinkGone  # somebody was faster, or it was replaced
             user = await change.user(invitation.user_id)
             await change.update_user(user, msgspec.structs.replace(user, state=UserState.ACTIVE))
+            if password:
+                await change.set_password(user.user_id, password, now)
         return view

@@ -16,7 +16,7 @@ from services.auth.domain.key import Key, KeyKind, checked_api_version, checked_
 from services.auth.domain.maker import bounded
 from services.auth.domain.organization import UserState
 from services.auth.domain.ports import Accounts, Change
-from services.auth.domain.scope import check_scopes, checked_scopes
+from services.auth.domain.scope import check_role_allows, check_scopes, checked_scopes
 from services.auth.usecases.issue_key import check_expiry, maker_of
 
 
@@ -33,7 +33,7 @@ class PersonalKeyOrder(msgspec.Struct, frozen=True, kw_only=True):
     read_only: bool = False
     addresses: tuple[str, ...] = ()
     api_version: str | None = None  # None = the newest
-    by: Actor | None = None  # the user's key that is replaced; None: the operator
+    by: Actor | None = None  # the user's key that is replaced, or the user at a browser; None: the operator
 
 
 class IssuedPersonalKey(msgspec.Struct, frozen=True, kw_only=True):
@@ -104,7 +104,12 @@ class IssuePersonalKey:
 
 
 async def _within_bounds(change: Change, order: PersonalKeyOrder, by: Actor, key: Key, now: datetime) -> Key:
-    """`key`, no more than the one that asks for it, which must be the same user's: nobody makes another's (R132)."""
+    """`key`, no more than the one that asks for it, which must be the same user's: nobody makes another's (R132). A user who is
+    signed in gives it no more than their role has.
+    """
+    if by.key_id is None and by.user_id == order.user_id:
+        check_role_allows((await change.role((await change.user(order.user_id)).role_id)).permissions, key.scopes)
+        return key
     maker = await maker_of(change, by, now)
     if maker is None or by.key_id is None or maker.user_id != order.user_id:
         raise PermissionDenied("A personal key is made by its own user")

@@ -21,3 +21,16 @@ def is_allowed(networks: tuple[str, ...], address: str) -> bool:
 @functools.lru_cache(maxsize=1_024)
 def _parsed(networks: tuple[str, ...]) -> tuple[_Network, ...]:
     return tuple(ipaddress.ip_network(text) for text in networks)
+
+
+def network_of(address: str) -> str:
+    """Whom a client address stands for: itself, or for IPv6 its /64, which one customer owns whole."""
+    if ":" not in address:
+        return address
+    try:
+        parsed = ipaddress.IPv6Address(address.partition("%")[0])
+    except ValueError:
+        return address
+    if parsed.ipv4_mapped is not None:
+        return str(parsed.ipv4_mapped)
+    return str(ipaddress.IPv6Network((int(parsed) >> 64 << 64, 64)))

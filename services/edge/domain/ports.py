@@ -171,6 +171,14 @@ class Forms(Protocol):
         ...
 
 
+class SealedPasswords(Protocol):
+    """Passwords, which auth alone may read."""
+
+    async def seal(self, password: str, *, bound_to: bytes) -> bytes:
+        """`password`, sealed for one purpose. Raises Refusal (503) when the key to seal it to cannot be had."""
+        ...
+
+
 class UsageLog(Protocol):
     """The record of what is to be paid."""
 

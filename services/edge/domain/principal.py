@@ -4,7 +4,7 @@ from typing import Final
 
 import msgspec
 
-from libs.common.contracts.auth import PERSONAL_KEYS, Principal
+from libs.common.contracts.auth import APPS, PERSONAL_KEYS, Principal
 from libs.common.contracts.catalogue import catalogue
 from services.edge.domain.address import is_allowed
 from services.edge.domain.catalogue import Route
@@ -35,6 +35,8 @@ def refusal_of(caller: Principal, route: Route, address: str) -> Refusal | None:
         return Refusal("ORGANIZATION_SUSPENDED")
     if caller.kind == "personal" and PERSONAL_KEYS not in caller.features:
         return Refusal("NOT_ENABLED", "Personal keys are not enabled for this organization: ask the operator")
+    if caller.kind == "oauth_access" and APPS not in caller.features:
+        return Refusal("NOT_ENABLED", "Apps are not enabled for this organization: ask the operator")
     if route.feature and route.feature not in caller.features and caller.kind != "sandbox":
         return Refusal("NOT_ENABLED", "This API is not enabled for this organization: ask the operator")
     if caller.addresses and not is_allowed(caller.addresses, address):

@@ -15,7 +15,8 @@ from libs.common.http.server import Answer
 from services.edge.domain.consent import WORD, Trip
 from services.edge.domain.ports import Failures
 from services.edge.domain.refusal import Refusal
-from services.edge.entry.link_pages import COOKIE_SECONDS, Kept, Pages, html_answer, keep, kept_name
+from services.edge.entry.link_pages import COOKIE_SECONDS, Kept, keep, kept_name
+from services.edge.entry.pages import Pages, see_other
 from services.edge.entry.proxies import TrustedProxies
 from services.edge.usecases.ask_consent import AskConsent
 
@@ -31,11 +32,12 @@ class ConsentCallback(Pages):
     """The handler of that one path."""
 
     prefix = PATH
+    name = "consent_callback"
 
     def __init__(
         self, ask: AskConsent, *, link_prefix: str, failures: Failures, proxies: TrustedProxies, require_https: bool
     ) -> None:
-        super().__init__("consent_callback", failures=failures, proxies=proxies, require_https=require_https)
+        super().__init__(failures=failures, proxies=proxies, require_https=require_https)
         self._ask = ask
         self._link_prefix = link_prefix
 
@@ -63,8 +65,7 @@ class ConsentCallback(Pages):
                 raise Refusal("INVALID_REQUEST", _NOT_OURS, status=403) from exc
             if exc.status != 504:  # the platform is slow: the exchange goes on, and the page tells how it ends
                 raise
-        answer = html_answer(303, b"")
-        answer.headers["Location"] = self._link_prefix + token
+        answer = see_other(self._link_prefix + token)
         keep(answer, Kept("", 0), is_https=self._is_https(request))
         return answer
 

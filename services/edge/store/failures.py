@@ -3,7 +3,6 @@
 Blocks are remembered here, so a blocked address costs no round trip; a good key is never asked about its address.
 """
 
-import ipaddress
 from collections import OrderedDict
 from dataclasses import dataclass
 from typing import Final
@@ -13,6 +12,7 @@ from libs.common.redis import keys
 from libs.common.redis.client import Redis, RedisAway, StoreRefused
 from libs.common.redis.scripts import load_script
 from libs.common.telemetry.metrics import Counter
+from services.edge.domain.address import network_of
 
 FAILURES_MAX: Final = 10  # in one window; the tenth blocks
 WINDOW_MS: Final = 60_000
@@ -88,16 +88,3 @@ class CountedFailures:
             tally.until = now + min(BLOCK_MS_FIRST << min(tally.step, 16), BLOCK_MS_MAX)
             tally.step += 1
         return max(0, tally.until - now)
-
-
-def network_of(address: str) -> str:
-    """Whom a client address stands for: itself, or for IPv6 its /64, which one customer owns whole."""
-    if ":" not in address:
-        return address
-    try:
-        parsed = ipaddress.IPv6Address(address.partition("%")[0])
-    except ValueError:
-        return address
-    if parsed.ipv4_mapped is not None:
-        return str(parsed.ipv4_mapped)
-    return str(ipaddress.IPv6Network((int(parsed) >> 64 << 64, 64)))

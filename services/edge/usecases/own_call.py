@@ -10,14 +10,15 @@ from uuid import UUID
 import msgspec
 
 from libs.common.clock import Clock
-from libs.common.contracts.auth import Changed
+from libs.common.contracts.auth import Moving
 from libs.common.contracts.billing import Balance, GetBalance
 from libs.common.contracts.envelope import Message
 from libs.common.contracts.registry import REGISTRY
 from services.edge.domain.own_route import Asked, OwnRoute
-from services.edge.domain.ports import AdmissionAway, Forms, Reserved, Services, VersionedAdmission
+from services.edge.domain.ports import Forms, Reserved, Services, VersionedAdmission
 from services.edge.domain.refusal import Refusal
 from services.edge.usecases.admit import Admit
+from services.edge.usecases.bring_versions import bring_to_every_edge
 from services.edge.usecases.proxy_call import Call
 
 BALANCE_MS: Final = 500  # for a figure beside the answer; without it the answer says null
@@ -64,8 +65,8 @@ class OwnCall:
         reply = await self.services.ask(
             command, org_id=asked.org_id, deadline_ms=deadline_ms, may_repeat=route.may_repeat, blob=asked.raw_body
         )
-        if isinstance(reply, Changed):
-            await self._bring_to_every_edge(asked, reply)
+        if isinstance(reply, Moving):
+            await bring_to_every_edge(self.versions, asked.org_id, reply)
         show_asked = route.show_link or route.show_asked
         if show_asked is not None:
             return show_asked(asked, reply)
@@ -91,15 +92,6 @@ class OwnCall:
             if not self.under_way[name]:
                 del self.under_way[name]
 
-    async def _bring_to_every_edge(self, asked: Asked, change: Changed) -> None:
-        """From here on the admission script refuses every principal made before the change, whichever edge holds it."""
-        try:
-            await self.versions.raise_version(asked.org_id, change.av)
-        except AdmissionAway as exc:
-            raise Refusal(
-                "UNAVAILABLE", "The change is stored, but may not be in force everywhere yet: repeat the request"
-            ) from exc
-
     async def _balance(self, asked: Asked) -> int | None:
         """What can be spent, from the books: no lease of this moment tells it."""
         try:
@@ -116,4 +108,4 @@ class OwnCall:
 def _is_change(command: Message) -> bool:
     """Whether every edge must know of what `command` does before the caller hears a 2xx."""
     reply = REGISTRY.of(type(command)).reply
-    return reply is not None and issubclass(reply, Changed)
+    return reply is not None and issubclass(reply, Moving)

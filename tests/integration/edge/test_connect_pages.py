@@ -21,7 +21,8 @@ from libs.common.redis.client import Redis
 from libs.common.sealing import FormKeys
 from services.edge.domain.refusal import Refusal
 from services.edge.entry.connect_page import ConnectPage
-from services.edge.entry.link_pages import FORM_BYTES_MAX, LinkPages
+from services.edge.entry.link_pages import LinkPages
+from services.edge.entry.pages import FORM_BYTES_MAX
 from services.edge.entry.proxies import TrustedProxies
 from services.edge.gateways.forms import SealedForms
 from services.edge.store.failures import CountedFailures

@@ -10,7 +10,8 @@ from libs.common.contracts.auth import KeyRevoked, Limits, OrganizationChanged
 from libs.common.contracts.envelope import Context
 from libs.common.ids import new_key
 from libs.common.redis.client import Redis
-from services.edge.store.failures import CountedFailures, network_of
+from services.edge.domain.address import network_of
+from services.edge.store.failures import CountedFailures
 from tests.support.edge import DirectoryDouble, RunningEdge, SessionsDouble, a_principal, running_edge
 from tests.support.gateway_client import Answer, GatewayClient
 from tests.support.servers import OwnRedis

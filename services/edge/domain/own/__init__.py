@@ -1,6 +1,7 @@
 """All own routes of the gateway, below its prefix. A new subject is a file here and a line below."""
 
 from services.edge.domain.own import (
+    apps,
     batches,
     billing,
     export,
@@ -26,6 +27,7 @@ def own_routes() -> tuple[OwnRoute, ...]:
             *users.ROUTES,
             *keys.ROUTES,
             *personal_key.ROUTES,
+            *apps.ROUTES,
             *roles.ROUTES,
             *billing.ROUTES,
             *export.ROUTES,

@@ -29,6 +29,7 @@ def an_environment(**changes: int) -> Environment:
         key_peppers="dev:" + "a" * 64,
         vault_keys="dev:" + "b" * 64,
         form_keys="dev:" + "c" * 64,
+        password_keys="dev:" + "d" * 64,
         webhook_keys="dev:" + "d" * 64,
         fanvue_client=("app-of-this-checkout", "e" * 64),
         port=8080,

@@ -9,6 +9,7 @@ PEPPER, KEY = "ab" * 32, "cd" * 32
 ENVIRON = {
     "FANGATE_POSTGRES_DSN": "postgresql://x", "FANGATE_AMQP_URL_AUTH": "amqp://x",
     "FANGATE_KEY_PEPPERS": f"one:{PEPPER}", "FANGATE_WEBHOOK_KEYS": f"w1:{KEY}",
+    "FANGATE_PASSWORD_KEYS": f"one:{'33' * 32}",
 }  # fmt: skip
 
 
@@ -42,3 +43,15 @@ def test_receivers_on_this_machine_are_for_development_only() -> None:
     for malformed in ("localhost:9000", "127.0.0.1", "127.0.0.1:x"):
         with pytest.raises(SettingsError, match="expected address:port"):
             settings_with(FANGATE_ENV="test", FANGATE_WEBHOOK_LOCAL_RECEIVERS=malformed).local_receivers()
+
+
+def test_a_malformed_password_key_stops_the_start_and_shows_no_key() -> None:
+    with pytest.raises(SettingsError, match="FANGATE_PASSWORD_KEYS") as caught:
+        settings_with(FANGATE_PASSWORD_KEYS="33" * 32).sealed_passwords()
+    assert "3333" not in str(caught.value)
+
+
+@pytest.mark.parametrize("servers", ["name.example", "127.0.0.1:port"])
+def test_a_malformed_name_server_stops_the_start(servers: str) -> None:
+    with pytest.raises(SettingsError, match="FANGATE_DNS_SERVERS"):
+        settings_with(FANGATE_DNS_SERVERS=servers).resolver()

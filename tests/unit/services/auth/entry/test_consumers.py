@@ -10,7 +10,7 @@ import pytest
 
 from libs.common.bus import Consumer, MemoryBroker, MemoryBus
 from libs.common.bus.topology import QUEUES, routes_to
-from libs.common.contracts.auth import Actor, Principal, ResolveKey
+from libs.common.contracts.auth import Actor, Moved, Principal, ResolveKey
 from libs.common.contracts.billing import CreditsLow
 from libs.common.contracts.envelope import Context, Kind
 from libs.common.contracts.registry import REGISTRY
@@ -33,7 +33,12 @@ from tests.unit.services.auth.usecases.test_project_subscription import told
 def the_consumers(accounts: MemoryAccounts, heard: Heard | None = None) -> list[Consumer]:
     records = MemoryCallRecords()
     do = use_cases(accounts, accounts, records, RING, StandingClock())
-    return consumers(do, accounts, records, StandingClock(), webhooks_heard(heard or Heard()))
+
+    async def nobody(_org_id: uuid.UUID, _user_id: uuid.UUID | None) -> tuple[Moved, ...]:
+        return ()
+
+    webhooks = webhooks_heard(heard or Heard())
+    return consumers(do, accounts, records, StandingClock(), webhooks, outdate_grantors=nobody, desks=())
 
 
 def a_context(type_: str) -> Context:

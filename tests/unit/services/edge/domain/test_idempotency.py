@@ -102,7 +102,7 @@ def test_an_answer_with_a_secret_is_only_for_the_key_that_asked(route: Route) ->
 def test_the_routes_that_show_secrets_are_known() -> None:
     found = {route.name for route in own_routes() if route.shows_secret}
     assert found == {
-        "keys_create", "keys_rotate", "models_connect", "models_reconnect", "organization_users_invite",
+        "apps_create", "apps_rotate_secret", "keys_create", "keys_rotate", "models_connect", "models_reconnect", "organization_users_invite",
             "personal_key_create", "webhooks_create", "webhooks_rotate_secret",
     }  # fmt: skip
 
