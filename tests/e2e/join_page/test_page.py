@@ -28,7 +28,7 @@ async def test_who_follows_the_link_joins_once(stack: Stack) -> None:
             again = await browser.send(page, password=PASSWORD, again=PASSWORD)
         suspended = await client.ask("PATCH", path, state="suspended")
         resumed = await client.ask("PATCH", path, state="active")
-        log = (await client.ask("GET", "/audit-log?limit=3")).json["data"]["entries"]
+        log = (await client.ask("GET", "/audit-log?limit=4")).json["data"]["entries"]
     assert foreign.status == 403
     assert (unequal.status, unequal.problem) == (400, "The two passwords are not the same.")
     assert (short.status, short.problem.partition(",")[0]) == (400, "A password has 12 characters or more")
@@ -37,9 +37,9 @@ async def test_who_follows_the_link_joins_once(stack: Stack) -> None:
     assert [answer.json["data"]["state"] for answer in (suspended, resumed)] == ["suspended", "active"]
     assert resumed.json["data"]["invited_until"] is None
     assert [(entry["action"], entry["by"]) for entry in log] == [
-        ("user.update", "key"), ("user.update", "key"), ("user.join", "link"),
+        ("user.update", "key"), ("user.update", "key"), ("user.set_password", "link"), ("user.join", "link"),
     ]  # fmt: skip
-    assert (log[2]["address"], log[2]["user_id"]) == ("127.0.0.1", made["user"]["user_id"])
+    assert (log[3]["address"], log[3]["user_id"]) == ("127.0.0.1", made["user"]["user_id"])
 
 
 async def test_an_address_that_joined_elsewhere_is_told_so(stack: Stack) -> None:
