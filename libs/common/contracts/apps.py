@@ -88,13 +88,17 @@ class CreateApp(Message, frozen=True, kw_only=True):
     redirect_uris: tuple[str, ...]
     webhook_urls: tuple[str, ...] = ()
     is_confidential: bool = True
+    reply_key: bytes = b""  # X25519, public, made for this request: what the reply shows once is sealed to it
 
 
 class AppCreated(Message, frozen=True, kw_only=True):
-    """`text` is the client secret, said this once; empty for an app that cannot keep one."""
+    """The client secret is said this once, `sealed` to the `reply_key` of the command and bound to the app's id; empty for an app
+    that cannot keep one.
+    """
 
     app: App
-    text: str = ""
+    text: str = ""  # in clear: of an auth that knows no `reply_key`
+    sealed: bytes = b""
 
     def __repr__(self) -> str:
         return f"AppCreated(app_id={self.app.app_id}, text='***')"
@@ -137,6 +141,7 @@ class RotateAppSecret(Message, frozen=True, kw_only=True):
     by: Actor
     app_id: uuid.UUID
     overlap_seconds: int = 0
+    reply_key: bytes = b""  # X25519, public, made for this request: what the reply shows once is sealed to it
 
 
 class VerifyDomain(Message, frozen=True, kw_only=True):

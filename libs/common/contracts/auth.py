@@ -329,23 +329,26 @@ class CreateKey(Message, frozen=True, kw_only=True):
     read_only: bool = False
     addresses: tuple[str, ...] = ()
     api_version: str | None = None  # pinned: for callers who ask for none; None = the newest
+    reply_key: bytes = b""  # X25519, public, made for this request: what the reply shows once is sealed to it
 
 
 class KeyCreated(Message, frozen=True, kw_only=True):
-    """`text` is the key itself, said this once (R9)."""
+    """The key itself is said this once (R9), `sealed` to the `reply_key` of the command and bound to the key's id."""
 
     key: Key
-    text: str
+    text: str = ""  # in clear: of an auth that knows no `reply_key`
+    sealed: bytes = b""
 
     def __repr__(self) -> str:
         return f"KeyCreated(key_id={self.key.key_id}, text='***')"
 
 
 class KeyRotated(Changed, frozen=True, kw_only=True):
-    """The new key; `text` is said this once."""
+    """The new key, told as in `KeyCreated`."""
 
     key: Key
-    text: str
+    text: str = ""  # in clear: of an auth that knows no `reply_key`
+    sealed: bytes = b""
 
     def __repr__(self) -> str:
         return f"KeyRotated(key_id={self.key.key_id}, text='***')"
@@ -378,6 +381,7 @@ class RotateKey(Message, frozen=True, kw_only=True):
     key_id: uuid.UUID
     overlap_seconds: int = 0
     expires_at: datetime | None = None
+    reply_key: bytes = b""  # X25519, public, made for this request: what the reply shows once is sealed to it
 
 
 class RevokeKey(Message, frozen=True, kw_only=True):

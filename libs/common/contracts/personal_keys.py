@@ -58,13 +58,15 @@ class IssuePersonalKey(Message, frozen=True, kw_only=True):
     read_only: bool = False
     addresses: tuple[str, ...] = ()
     api_version: str | None = None
+    reply_key: bytes = b""  # X25519, public, made for this request: what the reply shows once is sealed to it
 
 
 class PersonalKeyIssued(Changed, frozen=True, kw_only=True):
-    """`text` is the key itself, said this once."""
+    """The key itself is said this once, `sealed` to the `reply_key` of the command and bound to the key's id."""
 
     key: PersonalKey
-    text: str
+    text: str = ""  # in clear: of an auth that knows no `reply_key`
+    sealed: bytes = b""
 
     def __repr__(self) -> str:
         return f"PersonalKeyIssued(key_id={self.key.key_id}, text='***')"

@@ -114,14 +114,16 @@ class IssueOwnKey(Message, frozen=True, kw_only=True):
     scopes: tuple[str, ...]
     model_id: uuid.UUID | None
     address: str
+    reply_key: bytes = b""  # X25519, public, made for this request: what the reply shows once is sealed to it
 
 
 class OwnKeyIssued(Changed, frozen=True, kw_only=True):
-    """`text` is the key itself, said this once."""
+    """The key itself is said this once, `sealed` to the `reply_key` of the command and bound to the key's id."""
 
     org_id: uuid.UUID
     key_id: uuid.UUID
-    text: str
+    text: str = ""  # in clear: of an auth that knows no `reply_key`
+    sealed: bytes = b""
 
     def __repr__(self) -> str:
         return f"OwnKeyIssued(key_id={self.key_id}, text='***')"

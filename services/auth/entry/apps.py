@@ -9,6 +9,7 @@ from libs.common.contracts.envelope import Context
 from services.auth.domain.app import AppState, Domain, ListedApp
 from services.auth.domain.app_ports import AppsRead
 from services.auth.domain.grant import ListedGrant
+from services.auth.entry.shown_once import shown_once
 from services.auth.usecases import AppUseCases
 from services.auth.usecases.authorize_app import Authorization
 from services.auth.usecases.create_app import AppOrder
@@ -61,7 +62,8 @@ class AppDesk:
                 by=message.by,
             )
         )
-        return apps.AppCreated(app=await self._app(message.org_id, made.app_id), text=made.secret)
+        told = shown_once(made.secret, message.reply_key, bound_to=made.app_id)
+        return apps.AppCreated(app=await self._app(message.org_id, made.app_id), text=told.text, sealed=told.sealed)
 
     async def update_app(self, message: apps.UpdateApp, _context: Context) -> apps.AppUpdated:
         await self._do.update_app(
@@ -83,7 +85,8 @@ class AppDesk:
         made = await self._do.rotate_app_secret(
             message.org_id, message.app_id, overlap_seconds=message.overlap_seconds, by=message.by
         )
-        return apps.AppCreated(app=await self._app(message.org_id, message.app_id), text=made.secret)
+        told = shown_once(made.secret, message.reply_key, bound_to=message.app_id)
+        return apps.AppCreated(app=await self._app(message.org_id, message.app_id), text=told.text, sealed=told.sealed)
 
     async def verify_domain(self, message: apps.VerifyDomain, _context: Context) -> apps.DomainAnswer:
         domain = await self._do.verify_domain(

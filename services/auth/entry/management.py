@@ -15,6 +15,7 @@ from services.auth.domain.ports import Accounts, CallRecords
 from services.auth.domain.role import Role
 from services.auth.domain.user import InvitationView, ListedUser
 from services.auth.entry.personal_keys import PersonalKeyDesk
+from services.auth.entry.shown_once import shown_once
 from services.auth.usecases import UseCases
 from services.auth.usecases.issue_key import IssuedKey, KeyOrder
 
@@ -129,7 +130,8 @@ class _Desk:
                 by=message.by,
             )
         )
-        return auth.KeyCreated(key=self._shown_new(issued), text=issued.text)
+        told = shown_once(issued.text, message.reply_key, bound_to=issued.key.key_id)
+        return auth.KeyCreated(key=self._shown_new(issued), text=told.text, sealed=told.sealed)
 
     async def update_key(self, message: auth.UpdateKey, _context: Context) -> auth.KeyUpdated:
         av = await self._do.update_key(
@@ -150,7 +152,8 @@ class _Desk:
             expires_at=message.expires_at,
             by=message.by,
         )
-        return auth.KeyRotated(av=issued.av, key=self._shown_new(issued), text=issued.text)
+        told = shown_once(issued.text, message.reply_key, bound_to=issued.key.key_id)
+        return auth.KeyRotated(av=issued.av, key=self._shown_new(issued), text=told.text, sealed=told.sealed)
 
     async def revoke_key(self, message: auth.RevokeKey, _context: Context) -> auth.KeyUpdated:
         av = await self._do.revoke_key(message.org_id, message.key_id, by=message.by)

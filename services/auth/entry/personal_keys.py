@@ -8,6 +8,7 @@ from libs.common.contracts import personal_keys
 from libs.common.contracts.envelope import Context
 from services.auth.domain.key import Key, key_window
 from services.auth.domain.ports import Accounts, CallRecords
+from services.auth.entry.shown_once import shown_once
 from services.auth.usecases import UseCases
 from services.auth.usecases.issue_personal_key import PersonalKeyOrder
 
@@ -53,7 +54,10 @@ class PersonalKeyDesk:
                 by=message.by,
             )
         )
-        return personal_keys.PersonalKeyIssued(av=issued.av, key=self._shown(issued.key), text=issued.text)
+        told = shown_once(issued.text, message.reply_key, bound_to=issued.key.key_id)
+        return personal_keys.PersonalKeyIssued(
+            av=issued.av, key=self._shown(issued.key), text=told.text, sealed=told.sealed
+        )
 
     async def revoke(
         self, message: personal_keys.RevokePersonalKey, _context: Context

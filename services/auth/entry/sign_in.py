@@ -6,6 +6,7 @@ from libs.common.contracts.envelope import Context
 from libs.common.sealing import FormKeys
 from services.auth.domain.sign_in import PasswordLinkView, SignedIn
 from services.auth.entry.management import shown_invitation
+from services.auth.entry.shown_once import shown_once
 from services.auth.usecases import AppUseCases
 
 
@@ -58,7 +59,11 @@ class SignInDesk:
 
     async def issue_key(self, message: sign_in.IssueOwnKey, _context: Context) -> sign_in.OwnKeyIssued:
         issued = await self._do.issue_own_key(message)
-        return sign_in.OwnKeyIssued(av=issued.av, org_id=issued.key.org_id, key_id=issued.key.key_id, text=issued.text)
+        key = issued.key
+        told = shown_once(issued.text, message.reply_key, bound_to=key.key_id)
+        return sign_in.OwnKeyIssued(
+            av=issued.av, org_id=key.org_id, key_id=key.key_id, text=told.text, sealed=told.sealed
+        )
 
 
 def _shown(found: SignedIn | None) -> sign_in.SessionAnswer:

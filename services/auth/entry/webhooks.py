@@ -5,9 +5,9 @@ import uuid
 from libs.common.bus import Consumer
 from libs.common.contracts import webhooks
 from libs.common.contracts.envelope import Context
-from libs.common.sealing import seal_form
 from services.auth.domain.errors import InvalidRequest
 from services.auth.domain.webhook import STATES_LISTED, Endpoint
+from services.auth.entry.shown_once import sealed_secret
 from services.auth.usecases.create_webhook import SecretShown, WebhookOrder
 from services.auth.usecases.update_webhook import WebhookEdit
 from services.auth.usecases.webhook_cases import WebhookCases
@@ -111,12 +111,7 @@ class WebhookDesk:
         return webhooks.DeliveryAnswer(delivery=await self._do.deliveries.one(org_id, webhook_id, delivery_id))
 
     async def _sealed(self, org_id: uuid.UUID, made: SecretShown, reply_key: bytes) -> webhooks.WebhookSecret:
-        try:
-            sealed = seal_form(
-                "reply", reply_key, bound_to=made.webhook_id.bytes, form=made.secret.encode()
-            )  # fmt: skip
-        except ValueError:
-            raise InvalidRequest("reply_key: not an X25519 key") from None
+        sealed = sealed_secret(made.secret, reply_key, bound_to=made.webhook_id)
         answer = await self._answer(org_id, made.webhook_id)
         return webhooks.WebhookSecret(webhook=answer.webhook, sealed=sealed)
 

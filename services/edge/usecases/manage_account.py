@@ -1,6 +1,7 @@
 """What who is signed in does on the pages of the account: the own key, the apps that were allowed something."""
 
 from dataclasses import dataclass
+from secrets import token_urlsafe
 from typing import Final
 from uuid import UUID
 
@@ -21,6 +22,7 @@ from libs.common.contracts.personal_keys import (
 from libs.common.contracts.sign_in import IssueOwnKey, OwnKeyIssued, SessionShown
 from services.edge.domain.ports import SealedPasswords, Services, VersionedAdmission
 from services.edge.domain.refusal import Refusal
+from services.edge.domain.reply_key import reply_key, secret_of
 from services.edge.usecases.bring_versions import bring_to_every_edge
 from services.edge.usecases.keep_session import KeepSession
 
@@ -68,14 +70,16 @@ class ManageAccount:
             raise Refusal("INVALID_REQUEST", "Choose one of the models")
         digests = self.sessions.digests(cookie)
         sealed = await self.passwords.seal(password, bound_to=bytes.fromhex(digests[0].digest))
+        token = token_urlsafe(32)
         reply = await self._ask(
             IssueOwnKey(
-                session=digests, sealed=sealed, label=label, scopes=scopes, model_id=model_id, address=address
+                session=digests, sealed=sealed, label=label, scopes=scopes, model_id=model_id, address=address,
+                reply_key=reply_key(token).public,
             ),
             who, may_repeat=False,
         )  # fmt: skip
         assert isinstance(reply, OwnKeyIssued)
-        return reply.text
+        return secret_of(reply, token, bound_to=reply.key_id)
 
     async def revoke_key(self, who: SessionShown, *, address: str) -> None:
         """The key ends."""

@@ -9,6 +9,7 @@ from libs.common.contracts import apps
 from services.edge.domain.own.keys import OFFSET_MAX, OVERLAP_SECONDS_MAX
 from services.edge.domain.own_route import LIMIT, Asked, OwnRoute, query_of, told
 from services.edge.domain.refusal import Refusal
+from services.edge.domain.reply_key import reply_key, secret_of
 
 PAGE_DEFAULT: Final = 50
 PAGE_MAX: Final = 1_000
@@ -93,6 +94,7 @@ def _create(asked: Asked) -> apps.CreateApp:
         redirect_uris=order.redirect_uris,
         webhook_urls=order.webhook_urls,
         is_confidential=order.type == "confidential",
+        reply_key=reply_key(asked.token).public,
     )
 
 
@@ -116,7 +118,11 @@ def _update(asked: Asked) -> apps.UpdateApp:
 def _rotate(asked: Asked) -> apps.RotateAppSecret:
     rotation: AppSecretRotation = asked.body
     return apps.RotateAppSecret(
-        org_id=asked.org_id, by=asked.by, app_id=asked.id("app_id"), overlap_seconds=rotation.overlap_seconds
+        org_id=asked.org_id,
+        by=asked.by,
+        app_id=asked.id("app_id"),
+        overlap_seconds=rotation.overlap_seconds,
+        reply_key=reply_key(asked.token).public,
     )
 
 
@@ -139,8 +145,9 @@ def _app(reply: apps.AppFound | apps.AppUpdated) -> apps.App:
     return reply.app
 
 
-def _new(reply: apps.AppCreated) -> NewApp:
-    return NewApp(app=reply.app, client_id=reply.app.app_id, client_secret=reply.text or None)
+def _new(asked: Asked, reply: apps.AppCreated) -> NewApp:
+    secret = secret_of(reply, asked.token, bound_to=reply.app.app_id)
+    return NewApp(app=reply.app, client_id=reply.app.app_id, client_secret=secret or None)
 
 
 def _proof(reply: apps.DomainAnswer) -> DomainProof:
@@ -161,7 +168,7 @@ ROUTES: Final = (
     ),
     OwnRoute(
         name="apps_create", method="POST", path="/apps", permission="api_apps_create",
-        status=201, body=AppOrder, data=NewApp, command=_create, show=_new, shows_secret=True,
+        status=201, body=AppOrder, data=NewApp, command=_create, show_asked=_new, shows_secret=True,
     ),
     OwnRoute(
         name="apps_read", method="GET", path="/apps/{app_id}", permission="api_apps_read", data=apps.App, show=_app,
@@ -177,7 +184,7 @@ ROUTES: Final = (
     ),
     OwnRoute(
         name="apps_rotate_secret", method="POST", path="/apps/{app_id}/secrets", permission="api_apps_rotate_secret",
-        status=201, body=AppSecretRotation, data=NewApp, command=_rotate, show=_new, shows_secret=True,
+        status=201, body=AppSecretRotation, data=NewApp, command=_rotate, show_asked=_new, shows_secret=True,
     ),
     OwnRoute(
         name="apps_verify_domain", method="POST", path="/apps/{app_id}/domains", permission="api_apps_verify_domain",

@@ -9,6 +9,7 @@ import msgspec
 from libs.common.contracts import auth
 from services.edge.domain.own_route import LIMIT, Asked, OwnRoute, RoleName, query_of, told
 from services.edge.domain.refusal import Refusal
+from services.edge.domain.reply_key import reply_key, secret_of
 
 KEYS_DEFAULT: Final = 50
 KEYS_MAX: Final = 1_000
@@ -80,6 +81,7 @@ def _create(asked: Asked) -> auth.CreateKey:
         read_only=order.read_only,
         addresses=order.addresses,
         api_version=asked.version,
+        reply_key=reply_key(asked.token).public,
     )
 
 
@@ -105,6 +107,7 @@ def _rotate(asked: Asked) -> auth.RotateKey:
         key_id=asked.id("key_id"),
         overlap_seconds=rotation.overlap_seconds,
         expires_at=rotation.expires_at,
+        reply_key=reply_key(asked.token).public,
     )
 
 
@@ -116,8 +119,8 @@ def _key(reply: auth.FoundKey | auth.KeyUpdated) -> auth.Key:
     return reply.key
 
 
-def _new_key(reply: auth.KeyCreated | auth.KeyRotated) -> NewKey:
-    return NewKey(key=reply.key, secret=reply.text)
+def _new_key(asked: Asked, reply: auth.KeyCreated | auth.KeyRotated) -> NewKey:
+    return NewKey(key=reply.key, secret=secret_of(reply, asked.token, bound_to=reply.key.key_id))
 
 
 ROUTES: Final = (
@@ -127,7 +130,7 @@ ROUTES: Final = (
     ),
     OwnRoute(
         name="keys_create", method="POST", path="/keys", permission="api_keys_create",
-        status=201, body=KeyOrder, data=NewKey, command=_create, show=_new_key, shows_secret=True,
+        status=201, body=KeyOrder, data=NewKey, command=_create, show_asked=_new_key, shows_secret=True,
     ),
     OwnRoute(
         name="keys_read", method="GET", path="/keys/{key_id}", permission="api_keys_read", data=auth.Key,
@@ -143,6 +146,6 @@ ROUTES: Final = (
     ),
     OwnRoute(
         name="keys_rotate", method="POST", path="/keys/{key_id}/rotate", permission="api_keys_rotate",
-        status=201, body=Rotation, data=NewKey, command=_rotate, show=_new_key, shows_secret=True,
+        status=201, body=Rotation, data=NewKey, command=_rotate, show_asked=_new_key, shows_secret=True,
     ),
 )  # fmt: skip

@@ -12,6 +12,7 @@ from libs.common.contracts import personal_keys
 from services.edge.domain.own.keys import Addresses, Date, Label, PerMinute
 from services.edge.domain.own_route import ID, LIMIT, Asked, OwnRoute, query_of, told
 from services.edge.domain.refusal import Refusal
+from services.edge.domain.reply_key import reply_key, secret_of
 
 CALLS_DEFAULT: Final = 50
 CALLS_MAX: Final = 1_000
@@ -59,6 +60,7 @@ def _issue(asked: Asked) -> personal_keys.IssuePersonalKey:
         read_only=order.read_only,
         addresses=order.addresses,
         api_version=asked.version,
+        reply_key=reply_key(asked.token).public,
     )
 
 
@@ -79,8 +81,8 @@ def _key(
     return reply.key
 
 
-def _new(reply: personal_keys.PersonalKeyIssued) -> NewPersonalKey:
-    return NewPersonalKey(key=reply.key, secret=reply.text)
+def _new(asked: Asked, reply: personal_keys.PersonalKeyIssued) -> NewPersonalKey:
+    return NewPersonalKey(key=reply.key, secret=secret_of(reply, asked.token, bound_to=reply.key.key_id))
 
 
 ROUTES: Final = (
@@ -91,7 +93,7 @@ ROUTES: Final = (
     ),
     OwnRoute(
         name="personal_key_create", method="POST", path="/personal-key", permission="api_personal_key_create",
-        status=201, body=PersonalKeyOrder, data=NewPersonalKey, command=_issue, show=_new, shows_secret=True,
+        status=201, body=PersonalKeyOrder, data=NewPersonalKey, command=_issue, show_asked=_new, shows_secret=True,
     ),
     OwnRoute(
         name="personal_key_revoke", method="DELETE", path="/personal-key", permission="api_personal_key_revoke",
