@@ -18,7 +18,7 @@ async def both(client: GatewayClient, organization: Organization) -> list[Answer
     return [await client.call("GET", path) for path in paths(organization)]
 
 
-async def test_R052_a_debt_is_402_on_both_surfaces_and_costs_nothing(stack: Stack) -> None:
+async def test_R052_R174_a_debt_is_402_on_both_surfaces_free_and_over_once_it_is_settled(stack: Stack) -> None:
     tenant = await stack.an_organization(credits=40)
     async with GatewayClient(stack.url, tenant.key) as client:
         await stack.cli("billing", "subscription", "past-due", "--org", tenant.org_id)

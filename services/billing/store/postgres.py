@@ -170,8 +170,7 @@ class PostgresTx:
         return None if row is None else plan_of(row)
 
     async def subscription(self, org_id: UUID) -> Subscription | None:
-        row = await self._tx.fetchrow(QUERIES.subscription, org_id)
-        return None if row is None else subscription_of(row)
+        return (await self.subscriptions([org_id])).get(org_id)
 
     async def subscriptions(self, org_ids: Collection[UUID]) -> dict[UUID, Subscription]:
         rows = await self._tx.fetch(QUERIES.subscriptions, list(org_ids))

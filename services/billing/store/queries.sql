@@ -138,14 +138,8 @@ RETURNING code, version, monthly_credits, rpm, rpd, is_open;
 -- All plans, the smallest first.
 SELECT code, version, monthly_credits, rpm, rpd, is_open FROM plans ORDER BY monthly_credits, code;
 
--- name: subscription
--- An organization's subscription with its plan.
-SELECT s.org_id, s.status, s.period_start, s.period_end, s.anchor_day, s.next_plan, s.cancels, s.past_due_since, s.allowance,
-  s.due_at, p.code, p.version, p.monthly_credits, p.rpm, p.rpd, p.is_open
-FROM subscriptions s JOIN plans p ON p.code = s.plan WHERE s.org_id = $1;
-
 -- name: subscriptions
--- The same of several.
+-- The subscriptions of organizations, each with its plan.
 SELECT s.org_id, s.status, s.period_start, s.period_end, s.anchor_day, s.next_plan, s.cancels, s.past_due_since, s.allowance,
   s.due_at, p.code, p.version, p.monthly_credits, p.rpm, p.rpd, p.is_open
 FROM subscriptions s JOIN plans p ON p.code = s.plan WHERE s.org_id = ANY($1::uuid[]);

@@ -35,7 +35,7 @@ class PostgresReads:
         return contracts.Plans(plans=tuple(_shown(plan_of(row)) for row in rows))
 
     async def subscription(self, org_id: UUID) -> contracts.Subscription:
-        row = await self._db.fetchrow(QUERIES.subscription, org_id)
+        row = await self._db.fetchrow(QUERIES.subscriptions, [org_id])
         if row is None:
             return contracts.Subscription(status="none")
         found = subscription_of(row)

@@ -16,7 +16,7 @@ def two_edges(stack: Stack) -> Iterator[tuple[str, str]]:
     with asyncio.Runner() as runner, contextlib.ExitStack() as cleanup:
         urls = []
         for _ in range(2):
-            beside = an_edge_beside(stack, FANGATE_TRUSTED_PROXIES="127.0.0.1")
+            beside = an_edge_beside(stack, FANGATE_TRUSTED_PROXIES="127.0.0.1", FANGATE_BASE_URL="")
             urls.append(runner.run(beside.__aenter__()))
             cleanup.callback(_leave, runner, beside)
         yield urls[0], urls[1]

@@ -24,8 +24,8 @@ from tests.support.visitor import Visitor
 GOOD = "https://app.example.com/callback"
 
 
-async def order(stack: Stack, organization: Organization, owner_id: str, **changed: Any) -> Answer:
-    body = {"name": "Helper", "owner_id": owner_id, "redirect_uris": [GOOD]} | changed
+async def order(stack: Stack, organization: Organization, owner: str, **changed: Any) -> Answer:
+    body = {"name": "Helper", "owner_id": owner, "redirect_uris": [GOOD]} | changed
     async with GatewayClient(stack.url, organization.key) as client:
         return await client.call("POST", "/api/apps", body=json.dumps(body).encode())
 

@@ -28,6 +28,21 @@ async def test_what_an_operator_makes_can_be_listed_but_the_key_is_shown_once(op
     assert made["key"] not in stored
 
 
+async def test_R002_one_command_makes_an_organization_whole(operator: Operator, db: Database) -> None:
+    made = await operator("org create --name Example --owner-email owner@example.test")
+    org = made["org_id"]
+    organization = await operator(f"org show {org}")
+    roles = {role["name"] for role in (await operator(f"role list --org {org}"))["roles"]}
+    (owner,) = await db.fetch(
+        "SELECT email, u.state, name FROM users u JOIN roles r USING (role_id) WHERE u.org_id = $1", uuid.UUID(org)
+    )
+    status, _, err = await operator.run("org create --name Another --owner-email OWNER@example.test")
+    assert (organization["name"], organization["state"]) == ("Example", "active")
+    assert tuple(owner) == ("owner@example.test", "active", "owner")
+    assert roles == {"owner", "developer", "messaging", "takedowns", "read_only"}
+    assert (status, "CONFLICT" in err) == (2, True)
+
+
 async def test_a_refusal_is_one_line_on_standard_error_and_status_2(operator: Operator) -> None:
     unknown = uuid.uuid4()
     for command, word in (
