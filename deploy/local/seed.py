@@ -182,18 +182,18 @@ class Seed:
         return {name: str(made["key"])}
 
     async def _app(self, written: Mapping[str, str]) -> dict[str, str]:
-        client_id, secret = "FANGATE_APP_CLIENT_ID", "FANGATE_APP_CLIENT_SECRET"
+        id_name, secret_name = "FANGATE_APP_CLIENT_ID", "FANGATE_APP_CLIENT_SECRET"
         listed = await self._run("auth", "app", "list", "--org", self._made["org_id"])
-        is_there = self._made.get(client_id) in {app["app_id"] for app in listed["apps"] if app["state"] == "active"}
-        if is_there and secret in written:
-            return {client_id: self._made[client_id], secret: written[secret]}
+        is_there = self._made.get(id_name) in {app["app_id"] for app in listed["apps"] if app["state"] == "active"}
+        if is_there and secret_name in written:
+            return {id_name: self._made[id_name], secret_name: written[secret_name]}
         if is_there:
-            made = await self._run("auth", "app", "rotate-secret", self._made[client_id])
+            made = await self._run("auth", "app", "rotate-secret", self._made[id_name])
         else:
             what = ("--user", self._made["user_id"], "--name", "Demo app", "--redirect", DEMO_REDIRECT)
             made = await self._run("auth", "app", "create", "--org", self._made["org_id"], *what)
-            self._remember(**{client_id: str(made["client_id"])})
-        return {client_id: self._made[client_id], secret: str(made["client_secret"])}
+            self._remember(**{id_name: str(made["client_id"])})
+        return {id_name: self._made[id_name], secret_name: str(made["client_secret"])}
 
     def _remember(self, **facts: str) -> None:
         self._made.update(facts)
