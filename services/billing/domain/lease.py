@@ -66,7 +66,7 @@ class LeaseRules(msgspec.Struct, frozen=True, kw_only=True):
 
     life_s: float = 12.0  # a slab's life, fixed at opening
     grow_life_s: float = (
-        3.0  # with less than this left, a lease is replaced instead of grown; `admission.lua` has it too
+        6.0  # with less than this left, a lease is replaced instead of grown; `admission.lua` has it too
     )
     skew_s: float = 5.0  # how far this clock may run ahead of Redis' clock
     fence_s: float = 40.0  # usage a client saw as 2xx is in the ledger queue this long after its lease stopped granting

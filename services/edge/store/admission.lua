@@ -32,7 +32,7 @@ if code == 0 and cost > 0 then
   local refill = false
   if live and avail >= cost then
     avail = redis.call('HINCRBY', KEYS[3], 'avail', -cost)
-    refill = avail < tonumber(l[4]) or tonumber(l[3]) - ms < 3000
+    refill = avail < tonumber(l[4]) or tonumber(l[3]) - ms < 6000
   else
     local kind, n = string.match(redis.call('GET', KEYS[4]) or '', '^(%a)(%d+)$')
     n = tonumber(n)

@@ -164,7 +164,7 @@ async def test_a_drain_finishes_the_batch_in_hand_and_gives_the_rest_back(world:
 
     await publish(await world.bus("edge"), 12)
     billing = await world.bus("billing")
-    await billing.start([ledger(handle, size=5)])
+    await billing.start([ledger(handle, size=5, wait_s=10)])
     await begun.wait()
     # when
     drain = asyncio.ensure_future(billing.drain(5))
