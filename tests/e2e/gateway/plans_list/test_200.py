@@ -12,4 +12,4 @@ async def test_the_plans_are_there_the_smallest_first(stack: Stack, organization
     assert {"free", "basic", "pro", "enterprise"} <= {plan["code"] for plan in plans}
     assert [plan["monthly_credits"] for plan in plans] == sorted(plan["monthly_credits"] for plan in plans)
     basic = next(plan for plan in plans if plan["code"] == "basic")
-    assert basic == {"code": "basic", "monthly_credits": 1_000, "per_minute": 60, "per_day": 50_000}
+    assert basic == {"code": "basic", "monthly_credits": 1_000, "per_minute": 60, "per_day": 50_000, "is_open": False}
