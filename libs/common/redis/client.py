@@ -162,6 +162,7 @@ class Redis:
         except hiredis.ReplyError as exc:
             text = str(exc)
             if text.startswith("NOSCRIPT"):
+                self._is_alive()  # said here, or a probe that met a fresh server would leave the breaker open for ever
                 raise _NoScript from exc
             raise self._refused(text) from exc
         except RedisUnreached:  # by the breaker
@@ -172,9 +173,13 @@ class Redis:
         finally:
             REDIS_IN_USE.dec()
             self._leave()
-        if not self._breaker.is_quiet and self._breaker.succeeded():
-            REDIS_BREAKER_OPEN.set(0)
+        if not self._breaker.is_quiet:
+            self._is_alive()
         return answer
+
+    def _is_alive(self) -> None:
+        if self._breaker.succeeded():
+            REDIS_BREAKER_OPEN.set(0)
 
     def _ask_breaker(self) -> None:
         if not self._breaker.allows(asyncio.get_running_loop().time()):

@@ -192,6 +192,30 @@ async def test_a_stalled_server_costs_at_most_twice_the_timeout_and_then_nothing
     assert resets == []  # it is the same server in the same reign
 
 
+async def test_a_script_is_the_probe_of_an_open_breaker_and_the_server_came_back_empty(
+    connect: Connect, redis_server: StartRedis
+) -> None:
+    server = await redis_server()
+    redis = connect(server.url)
+    await echo(redis, 1)
+    await server.stop()
+    refused = ""
+    async with asyncio.timeout(PATIENCE):
+        while "breaker" not in refused:
+            with pytest.raises(RedisAway) as outcome:
+                await echo(redis, 2)
+            refused = outcome.value.detail
+    await server.start()
+    async with asyncio.timeout(PATIENCE):
+        while True:
+            try:  # by scripts alone: the first that gets through is told NOSCRIPT
+                answer = await echo(redis, 3)
+                break
+            except RedisAway:
+                await asyncio.sleep(0.05)
+    assert answer[1] == "3"
+
+
 async def test_a_request_that_was_under_way_when_the_server_died_is_unknown(
     connect: Connect, redis_server: StartRedis
 ) -> None:
