@@ -53,6 +53,10 @@ class Containers:
     def admin_urls(self) -> str:
         return ""  # never published
 
+    @property
+    def mail_dir(self) -> str:
+        return ""  # notices are kept in the database only
+
     def up(self, *, profiles: Sequence[str] = (), services: Sequence[str] = ()) -> None:
         """Start, and wait until every service is healthy. Raises ChildFailedError."""
         chosen = [argument for profile in profiles for argument in ("--profile", profile)]

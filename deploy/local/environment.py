@@ -65,6 +65,7 @@ class Environment:
     form_keys: str
     password_keys: str
     webhook_keys: str
+    mail_dir: str  # where notices lie instead of being mailed
     fanvue_client: tuple[str, str]  # id and secret of the app that is registered at the sandbox
     port: int
     sandbox_port: int
@@ -126,19 +127,19 @@ class Environment:
             settings |= {"FANGATE_REDIS_URL": self.redis_url, "FANGATE_REDIS_PREFIX": self.redis_prefix}
         if service in {"edge", "auth"}:
             settings["FANGATE_KEY_PEPPERS"] = self.key_peppers
-        if service == "auth":
-            settings["FANGATE_PASSWORD_KEYS"] = self.password_keys
-            settings["FANGATE_WEBHOOK_KEYS"] = self.webhook_keys
-        if service == "sessions":
-            settings |= {
+        own = {
+            "auth": {"FANGATE_PASSWORD_KEYS": self.password_keys, "FANGATE_WEBHOOK_KEYS": self.webhook_keys},
+            "sandbox": self.fanvue_app(),
+            "sessions": {
                 "FANGATE_VAULT_KEYS": self.vault_keys,
                 "FANGATE_FORM_KEYS": self.form_keys,
                 "FANGATE_SANDBOX_URL": self.sandbox_url,
                 "FANGATE_SESSION_PLATFORM_URL": self.session_platform_url,
                 **self.fanvue_app(),
-            }
-        if service == "sandbox":
-            settings |= self.fanvue_app()
+            },
+            "takedowns": {"FANGATE_NOTICE_MAIL_DIR": self.mail_dir},
+        }
+        settings |= own.get(service, {})
         if service in {"edge", "sandbox"}:
             port = self.port if service == "edge" else self.sandbox_port
             settings |= {f"FANGATE_PORT_{service.upper()}": str(port), "FANGATE_HOST": "127.0.0.1"}

@@ -42,6 +42,8 @@ class Place(Protocol):
     def sandbox_url(self) -> str: ...
     @property
     def admin_urls(self) -> str: ...
+    @property
+    def mail_dir(self) -> str: ...
     async def run(self, service: str, *arguments: str, stdin: str = "") -> dict[str, Any]: ...
 
 
@@ -71,6 +73,7 @@ class Seed:
             "FANGATE_MODEL_ID": self._made["model_id"],
             "FANGATE_MODEL_ACCOUNT": self._made["account"],
             "FANGATE_CREATOR_ID": creator_id,
+            "FANGATE_MAIL_DIR": self._place.mail_dir,
             "FANGATE_SANDBOX_URL": self._place.sandbox_url,
             "FANGATE_ADMIN_URLS": self._place.admin_urls,
         }

@@ -125,7 +125,7 @@ class Stack:
             redis_url=endpoints.redis_url, redis_prefix=f"{place}:",
             key_peppers=f"dev:{profile.secret('pepper')}", vault_keys=f"dev:{profile.secret('vault_key')}",
             form_keys=f"dev:{profile.secret('form_key')}", password_keys=f"dev:{profile.secret('password_key')}",
-            webhook_keys=f"dev:{profile.secret('webhook_key')}",
+            webhook_keys=f"dev:{profile.secret('webhook_key')}", mail_dir=str(profile.folder / "mail"),
             fanvue_client=(profile.secret("fanvue_client_id", bytes_count=8), profile.secret("fanvue_client_secret")),
             port=port, sandbox_port=sandbox_port, admin_ports=admin_ports,
         )  # fmt: skip

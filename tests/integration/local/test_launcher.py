@@ -81,7 +81,7 @@ async def test_up_is_quick_the_second_time_and_a_killed_launcher_leaves_no_child
             "FANGATE_URL", "FANGATE_API_KEY", "FANGATE_LIMITED_API_KEY", "FANGATE_PLATFORM_API_KEY", "FANGATE_CREATOR_ID",
             "FANGATE_MODEL_ID", "FANGATE_MODEL_ACCOUNT", "FANGATE_USER_API_KEY", "FANGATE_USER_EMAIL", "FANGATE_USER_PASSWORD",
             "FANGATE_APP_CLIENT_ID", "FANGATE_APP_CLIENT_SECRET",
-            "FANGATE_SANDBOX_URL", "FANGATE_ADMIN_URLS",
+            "FANGATE_SANDBOX_URL", "FANGATE_ADMIN_URLS", "FANGATE_MAIL_DIR",
         }  # fmt: skip
         assert (launcher.folder / "demo.env").stat().st_mode & 0o777 == 0o600
         assert (launcher.folder / "env").stat().st_mode & 0o777 == 0o600

@@ -31,6 +31,7 @@ def an_environment(**changes: int) -> Environment:
         form_keys="dev:" + "c" * 64,
         password_keys="dev:" + "d" * 64,
         webhook_keys="dev:" + "d" * 64,
+        mail_dir=".run/dev/mail",
         fanvue_client=("app-of-this-checkout", "e" * 64),
         port=8080,
         sandbox_port=20004,
