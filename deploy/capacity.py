@@ -20,10 +20,10 @@ END: Final = "<!-- end -->"
 
 # CPU seconds of each program for 1,000 proxied calls.
 CPU_PER_1000_CALLS: Final[Mapping[str, float]] = {
-    "edge": 0.235, "sessions": 0.124, "rabbitmq": 0.115, "billing": 0.057, "postgres": 0.034, "redis": 0.028,
+    "edge": 0.176, "sessions": 0.105, "rabbitmq": 0.076, "billing": 0.043, "postgres": 0.026, "redis": 0.025,
 }  # fmt: skip
 DEBITS_PER_SECOND: Final = (
-    47_781  # of the ledger by itself, one hot organization: one consumer, one PostgreSQL, fsync on
+    41_376  # of the ledger by itself, one hot organization: one consumer, one PostgreSQL, fsync on
 )
 URLS_PER_SECOND: Final = 14_000  # new ones, one takedowns process: the goal it is held to
 BYTES_PER_DEBIT: Final = 393  # in PostgreSQL with indexes: 5,069 rows of a system under load
