@@ -1,5 +1,6 @@
 """The writes of a change that are about apps and what users granted to them. `PostgresChange` brings the transaction."""
 
+import abc
 import uuid
 from datetime import datetime
 from typing import Final
@@ -16,22 +17,22 @@ from services.auth.store.app_rows import app_of, domain_of, grant_of, secret_of
 APPS: Final = load_queries(__package__, "apps.sql")
 
 
-class AppWrites:
+class AppWrites(abc.ABC):
     """Part of a change."""
 
     _tx: Tx
     _org_id: uuid.UUID
 
+    @abc.abstractmethod
     async def _write(self, sql: str, *args: object, deed: Deed | None) -> None:
         """Move rights."""
-        raise NotImplementedError
 
+    @abc.abstractmethod
     async def _note(self, sql: str, *args: object, deed: Deed | None) -> None:
         """Write what moves nobody's rights."""
-        raise NotImplementedError
 
-    def did(self, deed: Deed, *, entry_id: uuid.UUID | None = None) -> None:
-        raise NotImplementedError
+    @abc.abstractmethod
+    def did(self, deed: Deed, *, entry_id: uuid.UUID | None = None) -> None: ...
 
     async def app(self, app_id: uuid.UUID) -> App:
         return app_of(_found(await self._tx.fetchrow(APPS.lock_app, self._org_id, app_id), "App not found"))
@@ -106,8 +107,8 @@ class AppWrites:
         self.did(app_audit.tokens_ended(grant_id, whole_family=token_id is None))
         return True
 
-    def touch(self) -> None:
-        raise NotImplementedError
+    @abc.abstractmethod
+    def touch(self) -> None: ...
 
     async def add_code(self, code: Code) -> None:
         await self._note(

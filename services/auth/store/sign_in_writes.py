@@ -1,5 +1,6 @@
 """The writes of a change that are about people who sign in. `PostgresChange` brings the transaction."""
 
+import abc
 import uuid
 from datetime import datetime
 from typing import Final
@@ -13,15 +14,15 @@ from services.auth.domain.sign_in import BrowserSession, PasswordLink
 SIGN_IN: Final = load_queries(__package__, "sign_in.sql")
 
 
-class SignInWrites:
+class SignInWrites(abc.ABC):
     """Part of a change. None of it moves what a principal is made of: sessions are asked about at every page."""
 
     _tx: Tx
     _org_id: uuid.UUID
 
+    @abc.abstractmethod
     async def _note(self, sql: str, *args: object, deed: Deed | None) -> None:
         """Write what moves nobody's rights."""
-        raise NotImplementedError
 
     async def password(self, user_id: uuid.UUID) -> str | None:
         digest: str | None = await self._tx.fetchval(SIGN_IN.get_password, self._org_id, user_id)

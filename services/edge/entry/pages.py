@@ -2,6 +2,7 @@
 and a log line without anything that could give a secret away.
 """
 
+import abc
 import time
 from typing import Final
 from urllib.parse import parse_qs
@@ -52,7 +53,7 @@ _unhandled = UNHANDLED_ERRORS.labels("edge")
 _log = logger(__name__)
 
 
-class Pages:
+class Pages(abc.ABC):
     """A handler of pages. Answers everything, raises nothing: `_answer` may raise Refusal."""
 
     name: str  # in metrics and the log
@@ -88,8 +89,8 @@ class Pages:
         self._observe(request, request_id, answer.status, refusal, time.perf_counter() - started)
         return answer
 
-    async def _answer(self, request: web.BaseRequest) -> Answer:
-        raise NotImplementedError
+    @abc.abstractmethod
+    async def _answer(self, request: web.BaseRequest) -> Answer: ...
 
     def _refused(self, refusal: Refusal) -> Answer:
         return html(refusal.status, message_page(_TITLES.get(refusal.status, "This did not work"), refusal.public))
