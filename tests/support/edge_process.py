@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import sys
 from collections.abc import AsyncIterator, Sequence
 
 from deploy.local import ports
@@ -23,7 +22,6 @@ async def running_edges(
 ) -> AsyncIterator[Sequence[EdgeProcess]]:
     """So many edges behind one Redis, ready; ended by SIGTERM afterwards."""
     edges: list[EdgeProcess] = []
-    readers: list[asyncio.Task[None]] = []
     try:
         for port in ports.pick(count):
             env = clean_environment() | {
@@ -35,20 +33,11 @@ async def running_edges(
                 "FANGATE_PORT": str(port),
                 "FANGATE_TRUSTED_PROXIES": "127.0.0.1",  # a test says which client it is
             }
-            process = await asyncio.create_subprocess_exec(
-                sys.executable, "-m", "services.edge", env=env,
-                stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
-            )  # fmt: skip
-            edge = EdgeProcess("edge", process)
+            edge = await EdgeProcess.start("edge", env)
             edge.url = f"http://127.0.0.1:{port}"
             edges.append(edge)
         for edge in edges:
-            await edge.read_until_ready()
-            readers.append(asyncio.create_task(edge.read_to_end()))  # its log must not fill the pipe
+            await edge.until_ready()
         yield edges
     finally:
-        for edge in edges:
-            with contextlib.suppress(ProcessLookupError):
-                edge.process.terminate()
-        await asyncio.gather(*readers, return_exceptions=True)
-        await asyncio.gather(*(edge.process.wait() for edge in edges))
+        await asyncio.gather(*(edge.end() for edge in edges))

@@ -34,7 +34,7 @@ async def an_edge_beside(stack: Stack, **settings: str) -> AsyncIterator[str]:
     env = clean_environment() | own | {"FANGATE_PORT": str(port), "FANGATE_ADMIN_PORT": "0"} | settings
     process = await EdgeProcess.start("edge", env)
     try:
-        await process.read_until_ready()
+        await process.until_ready()
         yield f"http://127.0.0.1:{port}"
     finally:
         await process.end()

@@ -7,8 +7,8 @@ import os
 import signal
 import sys
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Self
 
 START_SECONDS = 30.0
 
@@ -18,48 +18,55 @@ def clean_environment() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if not name.startswith("FANGATE_")}
 
 
-@dataclass
 class ServiceProcess:
-    """A running `python -m services.<service>`; `lines` is what it logged so far."""
+    """A running `python -m services.<service>`; `lines` is what it logged so far, read as it comes: a full pipe would stop it."""
 
-    service: str
-    process: asyncio.subprocess.Process
-    lines: list[str] = field(default_factory=list)
-    admin_port: int = 0
+    def __init__(self, service: str, process: asyncio.subprocess.Process) -> None:
+        self.service = service
+        self.process = process
+        self.lines: list[str] = []
+        self.admin_port = 0
+        self._is_ready = asyncio.Event()
+        self._reader = asyncio.create_task(self._read_to_end())
 
     @classmethod
-    async def start(cls, service: str, env: dict[str, str]) -> "ServiceProcess":
+    async def start(cls, service: str, env: dict[str, str]) -> Self:
         process = await asyncio.create_subprocess_exec(
             sys.executable, "-m", f"services.{service}", env=env,
             stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
         )  # fmt: skip
         return cls(service, process)
 
-    async def read_until_ready(self) -> None:
+    async def until_ready(self) -> None:
         """Return when it says that it is ready. Raises AssertionError with its log when it ends instead."""
         async with asyncio.timeout(START_SECONDS):
-            while not self.admin_port:
-                assert await self._read(), f"{self.service} ended: " + "".join(self.lines)
-                with contextlib.suppress(json.JSONDecodeError):
-                    entry = json.loads(self.lines[-1])
-                    self.admin_port = entry["admin_port"] if entry.get("event") == "ready" else 0
-
-    async def read_to_end(self) -> None:
-        while await self._read():
-            pass
+            await self._is_ready.wait()
+        assert self.admin_port, f"{self.service} ended: " + "".join(self.lines)
 
     async def end(self, number: signal.Signals = signal.SIGTERM) -> int:
-        """Send the signal and wait; answers the exit status."""
+        """Send the signal and wait until it is gone and `lines` is whole; answers the exit status."""
         with contextlib.suppress(ProcessLookupError):
             self.process.send_signal(number)
-        await self.read_to_end()
+        await self._reader
         return await self.process.wait()
 
-    async def _read(self) -> bool:
+    async def _read_to_end(self) -> None:
         assert self.process.stdout is not None
-        line = await self.process.stdout.readline()
-        self.lines.append(line.decode())
-        return bool(line)
+        async for line in self.process.stdout:
+            self.lines.append(line.decode())
+            if not self.admin_port:
+                self.admin_port = _port_said(self.lines[-1])
+                if self.admin_port:
+                    self._is_ready.set()
+        self._is_ready.set()
+
+
+def _port_said(line: str) -> int:
+    with contextlib.suppress(json.JSONDecodeError):
+        entry = json.loads(line)
+        if entry.get("event") == "ready":
+            return int(entry["admin_port"])
+    return 0
 
 
 @contextlib.asynccontextmanager
@@ -67,7 +74,7 @@ async def running_service(service: str, env: dict[str, str]) -> AsyncIterator[Se
     """The service, ready; ended by SIGTERM afterwards, if it still runs."""
     running = await ServiceProcess.start(service, env)
     try:
-        await running.read_until_ready()
+        await running.until_ready()
         yield running
     finally:
         await running.end()

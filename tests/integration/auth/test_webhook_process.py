@@ -74,7 +74,7 @@ async def test_an_auth_that_is_killed_in_the_middle_loses_nothing_and_sends_it_a
     model_id = uuid.uuid4()
     # given an auth that has sent a webhook and waits for the receiver, and a second event behind it
     first = await ServiceProcess.start("auth", env_with_receiver)
-    await first.read_until_ready()
+    await first.until_ready()
     _, secret = await an_endpoint(edge, org_id, receiver.url)
     await say(sessions, ModelSyncLost(org_id=uuid.UUID(org_id), model_id=model_id, version=1), org_id)
     await receiver.until(1)
@@ -105,7 +105,7 @@ async def test_a_process_that_is_drained_finishes_what_it_sends(
     org_id = (await operator("org create --name Example"))["org_id"]
     receiver.hold = asyncio.Event()
     process = await ServiceProcess.start("auth", env_with_receiver)
-    await process.read_until_ready()
+    await process.until_ready()
     await an_endpoint(edge, org_id, receiver.url)
     await say(sessions, ModelSyncLost(org_id=uuid.UUID(org_id), model_id=uuid.uuid4(), version=1), org_id)
     await receiver.until(1)
