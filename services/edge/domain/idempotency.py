@@ -12,6 +12,8 @@ from uuid import UUID
 import msgspec
 
 from libs.common.contracts.auth import Principal
+from libs.common.contracts.edge import USAGE_RECORDS_MAX
+from libs.common.ids import derived_id, id_ms
 from services.edge.domain.catalogue import Route
 from services.edge.domain.refusal import Refusal
 
@@ -49,6 +51,19 @@ class Claim(msgspec.Struct, frozen=True):
     @property
     def is_taken_over(self) -> bool:
         return self.turn > 1
+
+    @property
+    def debit_id(self) -> UUID:
+        """Under which this turn pays: the debit of an earlier one may be voided, and what is void stays so."""
+        return self._debit_id(self.turn)
+
+    @property
+    def earlier_debits(self) -> tuple[UUID, ...]:
+        """What turns before this one may have paid under, as far as one message can name it."""
+        return tuple(self._debit_id(turn) for turn in range(max(1, self.turn - USAGE_RECORDS_MAX), self.turn))
+
+    def _debit_id(self, turn: int) -> UUID:
+        return self.call_id if turn == 1 else derived_id(id_ms(self.call_id), f"debit:{self.call_id}:{turn}")
 
 
 class Kept(msgspec.Struct, frozen=True):

@@ -1,5 +1,6 @@
 """What the use cases need, not how it is done. Every method that refuses a caller raises `Refusal`."""
 
+from collections.abc import Sequence
 from typing import Protocol
 from uuid import UUID
 
@@ -185,6 +186,12 @@ class UsageLog(Protocol):
     async def record(self, usage: Usage, *, fence_at_ms: int) -> None:
         """Return once the broker has confirmed, before `fence_at_ms` of the stopwatch. Raises Refused (certainly not
         recorded), Unconfirmed (perhaps recorded: it will be voided, its credits must not be given back).
+        """
+        ...
+
+    async def void(self, org_id: UUID, ids: Sequence[UUID]) -> None:
+        """Undo the debits `ids`, at most `USAGE_RECORDS_MAX`, whether they were recorded, will be, or never are. Returns once the
+        broker has confirmed. Raises Refused, Unconfirmed; it can be repeated.
         """
         ...
 

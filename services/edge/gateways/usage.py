@@ -8,6 +8,7 @@ voided: billing undoes its debit, posted or still to come.
 
 import asyncio
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 from uuid import UUID
@@ -99,6 +100,9 @@ class UsageGateway:
             self._void(usage)
             raise Unconfirmed(detail="the confirm came after the fence")
 
+    async def void(self, org_id: UUID, ids: Sequence[UUID]) -> None:
+        await self._publisher.publish(encode(UsageVoided(org_id=org_id, ids=tuple(ids)), org_id=org_id))
+
     async def run(self) -> None:
         """Send voids, for ever; one that cannot be sent waits for the bus."""
         pause_s = VOID_PAUSE_SECONDS[0]
@@ -118,7 +122,7 @@ class UsageGateway:
         while self._voids:
             org_id = self._voids[0][0]
             ids = [call_id for org, call_id in self._voids if org == org_id][:USAGE_RECORDS_MAX]
-            await self._publisher.publish(encode(UsageVoided(org_id=org_id, ids=tuple(ids)), org_id=org_id))
+            await self.void(org_id, ids)
             sent = set(ids)
             self._voids = deque(void for void in self._voids if void[1] not in sent)
             VOIDS_PENDING.set(len(self._voids))

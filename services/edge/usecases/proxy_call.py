@@ -1,6 +1,6 @@
 """The edge's main job: call a model's platform once, and charge for it if, and only if, the caller is shown a 2xx."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -10,7 +10,7 @@ from libs.common.clock import Clock
 from libs.common.contracts.auth import Principal
 from libs.common.contracts.edge import Usage
 from libs.common.contracts.sessions import NO_MODEL, Proxy
-from libs.common.errors import Refused
+from libs.common.errors import Refused, Unconfirmed
 from services.edge.domain.catalogue import Route
 from services.edge.domain.ports import Credential, Reserved, Sessions, UsageLog
 from services.edge.domain.refusal import Refusal
@@ -33,7 +33,7 @@ class Request(msgspec.Struct, frozen=True):
 class Call:
     """One call in progress: who and what, and what it has become so far (also when it fails half-way)."""
 
-    id: UUID  # also the id of the debit: any number of deliveries has one effect
+    id: UUID  # and of its debit, unless `debit_id` says otherwise: any number of deliveries has one effect
     route: Route
     credential: Credential
     caller: Principal
@@ -44,6 +44,10 @@ class Call:
     is_counted: bool = True
     has_left: bool = False  # it was handed to another service, or may have been
     is_replayed: bool = False  # its answer was given before, under the same idempotency key
+    debit_id: UUID | None = None
+    earlier_debits: Sequence[
+        UUID
+    ] = ()  # of tries that did not end, or whose answer was not kept: undone before this one pays
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +88,8 @@ class ProxyCall:
                 _proxy(call, request), request.body, deadline_ms=deadline_ms, may_repeat=call.route.may_repeat
             )
             if upstream.is_success and reserved.lease_id is not None:
+                if call.earlier_debits:
+                    await self._undo_earlier(call)
                 # From here on the ledger may hold the debit even if we fail: giving the reserve back could spend it twice.
                 debit_may_exist = True
                 try:
@@ -98,6 +104,14 @@ class ProxyCall:
         finally:
             if not debit_may_exist:
                 await self.admit.release(reserved)
+
+    async def _undo_earlier(self, call: Call) -> None:
+        try:
+            await self.usage.void(call.caller.org_id, call.earlier_debits)
+        except Unconfirmed as exc:
+            raise Refused(
+                detail="earlier debits may not be undone yet"
+            ) from exc  # this one's is certainly not recorded
 
 
 def _bound(request: Request, caller: Principal) -> Request:
@@ -125,7 +139,7 @@ def _proxy(call: Call, request: Request) -> Proxy:
 
 def _usage(call: Call, model_id: UUID, reserved: Reserved, lease_id: UUID) -> Usage:
     return Usage(
-        id=call.id,
+        id=call.debit_id or call.id,
         org_id=call.caller.org_id,
         lease_id=lease_id,
         cost=reserved.cost,

@@ -39,6 +39,7 @@ class ReplayAnswer:
             call.is_replayed = True
             return _told(found)
         call.id, call.is_counted = found.call_id, False
+        call.debit_id, call.earlier_debits = found.debit_id, found.earlier_debits
         if found.is_taken_over and not call.route.may_go_on:
             # Somebody asked a service for it and was not seen to finish; nobody but that service knows, and it has no fence.
             unknown = Refusal("OUTCOME_UNKNOWN", _LOST)
@@ -53,13 +54,13 @@ class ReplayAnswer:
             await self._settle(call, claim, refusal)
             raise
         except Refused:
-            # Carried out, and certainly not recorded: under the same id the fence repeats the answer, which is paid then.
+            # Carried out, and certainly not recorded: under the same call id the fence repeats the answer, which is paid then.
             await self.answers.hold(claim)
             raise
         except (Unconfirmed, asyncio.CancelledError):
-            # Perhaps recorded, and voided: under this id nothing is charged any more, so nothing may be shown.
+            # Carried out, and what may be recorded is voided: the fence repeats the answer, which is paid under another id then.
             if call.upstream is not None:
-                await asyncio.shield(self.answers.keep(claim, _kept(Refusal("OUTCOME_UNKNOWN"))))
+                await asyncio.shield(self.answers.hold(claim))
             raise
         # Anything else leaves the claim to run out: nobody knows how far the request came.
         await self.answers.keep(claim, kept)

@@ -1,6 +1,7 @@
 """The money rule of the edge on one page: a 2xx is paid, everything else is free, and what may be paid is not given back."""
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
@@ -64,6 +65,14 @@ class Log:
 
     outcome: BaseException | None = None
     records: list[tuple[Usage, int]] = field(default_factory=list)
+    void_outcome: BaseException | None = None
+    voids: list[tuple[UUID, tuple[UUID, ...]]] = field(default_factory=list)
+
+    async def void(self, org_id: UUID, ids: Sequence[UUID]) -> None:
+        assert not self.records, "before anything is paid anew"
+        self.voids.append((org_id, tuple(ids)))
+        if self.void_outcome is not None:
+            raise self.void_outcome
 
     async def record(self, usage: Usage, *, fence_at_ms: int) -> None:
         self.records.append((usage, fence_at_ms))
@@ -105,11 +114,13 @@ async def call(
     route: Route | None = None,
     caller: Principal | None = None,
     refused_body: Refusal | None = None,
+    voided: BaseException | None = None,
+    **earlier: Any,
 ) -> Outcome:
-    clock, lease, platform, log = ManualClock(), Lease(), Platform(outcome), Log(recorded)
+    clock, lease, platform, log = ManualClock(), Lease(), Platform(outcome), Log(recorded, void_outcome=voided)
     admit = Admit(admission=lease, local=lease, principals=NoPrincipals(), clock=clock)
     do = ProxyCall(admit=admit, sessions=platform, usage=log, clock=clock, upstream_timeout_ms=30_000, fence_ms=40_000)
-    one = Call(uuid7(), route or a_route(cost_credits=2), a_credential(), caller or a_principal())
+    one = Call(uuid7(), route or a_route(cost_credits=2), a_credential(), caller or a_principal(), **earlier)
 
     async def read(_: Call) -> Request:
         if refused_body is not None:
@@ -163,6 +174,27 @@ async def test_a_record_of_unknown_fate_is_never_given_back(error: BaseException
     done = await call(recorded=error)
     assert done.answer is error
     assert (done.lease.left, done.lease.releases) == (8, 0)
+
+
+async def test_debits_of_earlier_tries_are_undone_before_this_one_pays_under_its_own_id() -> None:
+    debit_id, earlier = uuid7(), (uuid7(), uuid7())
+    done = await call(debit_id=debit_id, earlier_debits=earlier)
+    assert isinstance(done.answer, Upstream)
+    assert done.log.voids == [(done.call.caller.org_id, earlier)]
+    ((usage, _),) = done.log.records
+    assert usage.id == debit_id
+
+
+@pytest.mark.parametrize("error", [Refused(), Unconfirmed()])
+async def test_what_cannot_be_undone_certainly_is_not_paid_anew(error: Exception) -> None:
+    done = await call(debit_id=uuid7(), earlier_debits=(uuid7(),), voided=error)
+    assert isinstance(done.answer, Refused)
+    assert (done.lease.left, done.lease.releases, done.log.records) == (10, 1, [])
+
+
+async def test_nothing_is_undone_for_an_answer_that_is_free() -> None:
+    done = await call(Upstream(404, b"{}"), debit_id=uuid7(), earlier_debits=(uuid7(),))
+    assert done.log.voids == []
 
 
 async def test_a_refused_request_reaches_no_platform_and_is_free() -> None:

@@ -149,7 +149,7 @@ async def test_a_second_holder_that_is_refused_keeps_the_first_ones_call_id() ->
     assert len({call.id for call in bench.tries}) == 1
 
 
-async def test_an_answer_that_may_be_recorded_and_is_voided_is_unknown_for_good() -> None:
+async def test_an_answer_whose_debit_is_voided_is_given_and_paid_at_the_next_try() -> None:
     bench = Bench()
     first = Call(uuid7(), SEND, a_credential(), a_principal(org_id=ORG))
 
@@ -162,8 +162,22 @@ async def test_an_answer_that_may_be_recorded_and_is_voided_is_unknown_for_good(
 
     with pytest.raises(Unconfirmed):
         await bench.replay_answer(first, read, answer)
-    assert refused(await bench()) == "OUTCOME_UNKNOWN"
-    assert bench.tries == []
+    assert await bench() == SENT
+    (second,) = bench.tries
+    assert second.id == first.id, "its fence decides"
+    assert second.debit_id not in {None, first.debit_id}
+    assert second.earlier_debits == (first.debit_id,)
+
+
+async def test_every_turn_pays_under_an_id_of_its_own_and_undoes_those_before_it() -> None:
+    bench = Bench(Refused())
+    for _ in range(300):
+        await bench()
+    first, *_, last = bench.tries
+    assert first.debit_id == first.id
+    assert first.earlier_debits == ()
+    assert len({call.debit_id for call in bench.tries}) == 300
+    assert list(last.earlier_debits) == [call.debit_id for call in bench.tries[-257:-1]]
 
 
 @pytest.mark.parametrize("error", [RuntimeError("a defect"), Refusal("INTERNAL_ERROR"), asyncio.CancelledError()])
