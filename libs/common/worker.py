@@ -9,7 +9,7 @@ from typing import Self
 from libs.common.bus import Bus, Consumer
 from libs.common.db.migrate import schema_is_current
 from libs.common.db.outbox import Outbox
-from libs.common.db.pool import Database
+from libs.common.db.pool import IDLE_IN_TRANSACTION_SECONDS, Database
 from libs.common.db.relay import Relay
 from libs.common.errors import Unavailable
 from libs.common.process import Process
@@ -38,11 +38,22 @@ class Worker:
         self._relay = Relay(db, bus.publisher, self.outbox)
 
     @classmethod
-    async def open(cls, process: Process, settings: WorkerSettings, *, connections_max: int = CONNECTIONS_MAX) -> Self:
+    async def open(
+        cls,
+        process: Process,
+        settings: WorkerSettings,
+        *,
+        connections_max: int = CONNECTIONS_MAX,
+        idle_in_transaction_s: int = IDLE_IN_TRANSACTION_SECONDS,
+    ) -> Self:
         """Connect to Postgres and RabbitMQ, waiting for both; the process closes them. Raises DatabaseAway, BusError."""
         service = process.service
-        dsn = settings.postgres_dsn.reveal()
-        db = await process.closing(await Database.connect(dsn, schema=service, name=service, size_max=connections_max))
+        db = await process.closing(
+            await Database.connect(
+                settings.postgres_dsn.reveal(), schema=service, name=service, size_max=connections_max,
+                idle_in_transaction_s=idle_in_transaction_s,
+            )
+        )  # fmt: skip
         bus = await Bus.connect(settings.amqp_url.reveal(), service=service, reply=settings.bus_reply)
         return cls(process, settings, db, await process.closing(bus))
 

@@ -36,6 +36,7 @@ from services.billing.usecases.reverse import Reverse
 from services.billing.usecases.turns import Turns
 
 CONNECTIONS_MAX = 20  # to Postgres: two ledger queues, rpc and the timers side by side
+SILENCE_SECONDS_MAX = 10  # of a transaction: its locks stop all money of its organizations
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +96,9 @@ def assemble(
 async def build(process: Process) -> None:
     """Connect, wire and start."""
     settings = load(BillingSettings, service="billing")
-    worker = await Worker.open(process, settings, connections_max=CONNECTIONS_MAX)
+    worker = await Worker.open(
+        process, settings, connections_max=CONNECTIONS_MAX, idle_in_transaction_s=SILENCE_SECONDS_MAX
+    )
     redis = await process.closing(Redis.create(settings.redis_url.reveal()))
     app = assemble(
         worker.db,

@@ -46,6 +46,9 @@ from services.sessions.usecases.use_link import UseLink
 SERVICE = "sessions"
 ANSWER_BYTES_MAX = (8 << 20) - (16 << 10)  # of a platform: with its head it must fit an rpc reply of 8 MiB
 CONNECTIONS_MAX = 20  # to Postgres: held models take up to two each, calls and timers share the rest
+SILENCE_SECONDS_MAX = (
+    60  # of a transaction: one that holds a model waits for its platform meanwhile, 20 s for each answer
+)
 
 CALLS_PACED = Counter("fangate_model_pacing_total", "Calls to paced platform accounts by their turn", ["outcome"])
 PACE_SECONDS = Histogram(
@@ -69,7 +72,9 @@ async def build(process: Process) -> None:
     """Wire the service into `process`."""
     settings = load(SessionsSettings, service=SERVICE)
     vault, forms = settings.vault(), settings.forms()
-    worker = await Worker.open(process, settings, connections_max=CONNECTIONS_MAX)
+    worker = await Worker.open(
+        process, settings, connections_max=CONNECTIONS_MAX, idle_in_transaction_s=SILENCE_SECONDS_MAX
+    )
     http = await process.closing(await HttpClient.open(body_bytes_max=ANSWER_BYTES_MAX))
     clock = SystemClock()
     on = stores(worker.db, worker.outbox, SealedRows(vault), clock)

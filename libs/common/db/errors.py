@@ -71,7 +71,8 @@ class TooOld(Permanent):
     """The message id lies outside the days that the inbox remembers: whether it was handled cannot be known any more."""
 
 
-_AWAY_CLASSES: Final = ("08", "53", "57P", "58")  # connection, resources, shutdown and start-up, system error
+# connection, a transaction that was silent too long, resources, shutdown and start-up, system error
+_AWAY_CLASSES: Final = ("08", "25P03", "53", "57P", "58")
 # asyncpg's words, in errors without a state, for a connection that went away; the last: while its transaction was idle
 _GONE: Final = ("closed", "closing", "released back to the pool")
 

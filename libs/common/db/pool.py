@@ -23,6 +23,13 @@ CONNECT_RETRY_SECONDS: Final = 0.5
 ACQUIRE_SECONDS: Final = 5.0  # longer than this without a free connection is an outage, not a queue
 STATEMENT_SECONDS: Final = 30.0  # no statement of ours takes longer; beyond, its outcome is unknown
 IDLE_SECONDS: Final = 300.0  # an unused connection beyond the first is closed after this
+IDLE_IN_TRANSACTION_SECONDS: Final = 30
+# A session whose client vanished without a word (a lost machine, a forgetful router) must not keep its locks, nor its place.
+_VANISHED_CLIENTS: Final = {
+    "tcp_keepalives_idle": "60",
+    "tcp_keepalives_interval": "10",
+    "tcp_keepalives_count": "3",
+}
 
 _log = logger(__name__)
 
@@ -95,8 +102,18 @@ class Database:
         _OPEN.add(self)
 
     @classmethod
-    async def connect(cls, dsn: str, *, schema: str, name: str, size_min: int = 1, size_max: int = 10) -> "Database":
-        """Connect as the role of `dsn`; unqualified names mean `schema`; `name` is what pg_stat_activity shows.
+    async def connect(
+        cls,
+        dsn: str,
+        *,
+        schema: str,
+        name: str,
+        size_min: int = 1,
+        size_max: int = 10,
+        idle_in_transaction_s: int = IDLE_IN_TRANSACTION_SECONDS,
+    ) -> "Database":
+        """Connect as the role of `dsn`; unqualified names mean `schema`; `name` is what pg_stat_activity shows. A transaction that
+        is silent for `idle_in_transaction_s` is undone by the server, and its connection ends.
 
         Waits up to 30 s for a server that is starting, or a role that is still being made. Raises DatabaseAway after that.
         With `size_min` 0 it does not wait: the server is met by the first statement.
@@ -120,6 +137,8 @@ class Database:
                             "search_path": schema,
                             "timezone": "UTC",
                             "jit": "off",
+                            "idle_in_transaction_session_timeout": f"{idle_in_transaction_s}s",
+                            **_VANISHED_CLIENTS,
                         },
                     )
                 return cls(pool, schema=schema)

@@ -131,6 +131,21 @@ async def test_a_lock_that_takes_too_long_is_a_lock_timeout(db: Database) -> Non
                 await tx.execute("UPDATE things SET amount = 3 WHERE id = $1", thing)
 
 
+async def test_a_transaction_that_falls_silent_gives_its_locks_back(probe_dsn: str, db: Database) -> None:
+    thing = uuid7()
+    await db.execute(INSERT, thing, 1, None, None)
+    silent = await Database.connect(probe_dsn, schema="probe", name="silent", idle_in_transaction_s=1)
+    try:
+        with pytest.raises(DatabaseAway):
+            async with silent.transaction() as tx:
+                await tx.execute("UPDATE things SET amount = 2 WHERE id = $1", thing)
+                await db.execute("UPDATE things SET amount = amount + 2 WHERE id = $1", thing)  # waits for the lock
+                await tx.execute("UPDATE things SET amount = 9 WHERE id = $1", thing)
+        assert await silent.fetchval("SELECT amount FROM things WHERE id = $1", thing) == 3
+    finally:
+        await silent.close()
+
+
 async def test_a_duplicate_names_its_constraint(db: Database) -> None:
     thing = uuid7()
     await db.execute(INSERT, thing, 1, None, None)
