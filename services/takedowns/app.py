@@ -44,6 +44,7 @@ from services.takedowns.usecases import UseCases
 from services.takedowns.usecases.check_urls import STATES as LOOKED_AT_STATES
 from services.takedowns.usecases.check_urls import CheckUrls
 from services.takedowns.usecases.forget_creator import ForgetCreator, PurgeCreators
+from services.takedowns.usecases.give_back import GiveBack
 from services.takedowns.usecases.manage_creators import ManageCreators
 from services.takedowns.usecases.manage_takedowns import ManageTakedowns
 from services.takedowns.usecases.plan_notices import CLAIMED_FOR, PlanNotices
@@ -169,9 +170,9 @@ def under_way(on: Stores, outside: Outside, sending: Sending, clock: Clock, way:
     def count_inbound(kind: str) -> None:
         metrics.INBOUND.labels(kind).inc()
 
-    def planning_failed(error: Exception) -> None:
+    def met_a_defect(error: Exception) -> None:
         metrics.POISONED.inc()
-        log.error("notices could not be planned", exc_info=error)
+        log.error("URLs under way met a defect", exc_info=error)
 
     def count_creator_mail(outcome: str) -> None:
         metrics.CREATOR_MAILS.labels(outcome).inc()
@@ -180,6 +181,7 @@ def under_way(on: Stores, outside: Outside, sending: Sending, clock: Clock, way:
         metrics.CHECKS.labels(verdict).inc()
 
     progress = on.progress
+    give_back = GiveBack(progress, on.refunds, met_a_defect)
     return UnderWay(
         check_urls=None
         if outside.eyes is None
@@ -195,13 +197,13 @@ def under_way(on: Stores, outside: Outside, sending: Sending, clock: Clock, way:
         ),
         manage_takedowns=ManageTakedowns(on.takedowns, progress, on.refunds, clock),
         plan_notices=PlanNotices(
-            progress, on.refunds, sending, outside.folder, clock, metrics.BLOCKED.inc, count_notice, planning_failed
+            progress, give_back, sending, outside.folder, clock, metrics.BLOCKED.inc, count_notice, met_a_defect
         ),
         read_mail=None
         if outside.mailbox is None
         else ReadMail(progress, outside.mailbox, sending.tokens, clock, count_inbound, metrics.BOUNCES.inc),
-        resolve_host=ResolveHost(progress, outside.registries, outside.names, clock),
-        send_notice=SendNotice(progress, outside.relay, sending, clock, count_notice, metrics.BLOCKED.inc),
+        resolve_host=ResolveHost(progress, outside.registries, outside.names, clock, met_a_defect),
+        send_notice=SendNotice(progress, give_back, outside.relay, sending, clock, count_notice, metrics.BLOCKED.inc),
         start_urls=StartUrls(progress, clock, way),
         tell_creators=TellCreators(on.creator_mails, outside.relay, outside.folder, sending, clock, count_creator_mail),
     )

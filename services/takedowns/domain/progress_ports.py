@@ -293,6 +293,10 @@ class ProgressTx(Protocol):
 
     async def settle_host(self, host_id: int, found: HostFound, *, now: datetime) -> None: ...
 
+    async def postpone_host(self, host_id: int, *, until: datetime) -> None:
+        """A try that came to nothing: what was known stays."""
+        ...
+
     async def tell(self, org_id: uuid.UUID, message: Message) -> None:
         """Publish `message` if this transaction stands."""
         ...

@@ -18,15 +18,18 @@ from services.takedowns.domain.notice import Draft, IncompleteNoticeError, rende
 from services.takedowns.domain.notice_errors import MailDeferred, MailRefused, MailUncertain
 from services.takedowns.domain.notice_mail import Envelope, compose
 from services.takedowns.domain.notice_ports import Relay
+from services.takedowns.domain.ports import UrlOwner
 from services.takedowns.domain.progress_ports import HeldNotice, NewAction, Progress, ProgressTx
 from services.takedowns.domain.sending import Sending
 from services.takedowns.domain.states import Event, Stage
 from services.takedowns.domain.verdict import AFTER_NOTICE
 from services.takedowns.domain.xarf import reports
+from services.takedowns.usecases.give_back import WORLDS, GiveBack
 
 CLAIMED_FOR: Final = timedelta(minutes=5)  # longer than a relay may take for a mail
 BUSY_FOR: Final = timedelta(seconds=30)
 EARLIER_MAX: Final = 5
+WAITING: Final = frozenset({"planned", "deferred"})  # to be sent
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +37,7 @@ class SendNotice:
     """One mail at most, however often it is asked for."""
 
     progress: Progress
+    give_back: GiveBack
     relay: Relay | None  # None: nothing is ever sent
     sending: Sending
     clock: Clock
@@ -41,7 +45,13 @@ class SendNotice:
     count_blocked: Callable[[], None]
 
     async def __call__(self, notice_id: uuid.UUID) -> None:
-        envelope = await self._begin(notice_id)
+        try:
+            envelope = await self._begin(notice_id)
+        except WORLDS:
+            raise
+        except Exception as exc:  # nothing has left: it is due again in five minutes, unless its URLs are given up
+            await self._not_begun(notice_id, exc)
+            return
         if envelope is None:
             return
         assert self.relay is not None
@@ -60,15 +70,34 @@ class SendNotice:
         """Notices whose sender vanished go to a person; answers how many."""
         lost = await self.progress.lost_sendings(now=self.clock.now(), limit=limit)
         for notice_id in lost:
-            await self.give_to_a_person(notice_id, "its sender vanished while it was under way")
+            try:
+                await self.give_to_a_person(notice_id, "its sender vanished while it was under way")
+            except WORLDS:
+                raise
+            except Exception as exc:  # it stays, and is counted; the others must not wait for it
+                self.give_back.failed(exc)
         return len(lost)
+
+    async def _not_begun(self, notice_id: uuid.UUID, error: Exception) -> None:
+        """A defect met it before anything left. The credits of URLs that no notice ever left for return in the end."""
+        now = self.clock.now()
+        async with self.progress.transaction() as tx:
+            notice = await tx.hold_notice(notice_id)
+            if notice is None or notice.status not in WAITING:
+                self.give_back.failed(error)
+                return
+            await tx.update_notice(
+                notice_id, status=notice.status, reason="processing failed", due_at=now + CLAIMED_FOR
+            )
+        owner = UrlOwner(notice.org_id, notice.creator_id, notice.creator)
+        await self.give_back.after_defect(error, dict.fromkeys((ref for ref, _ in notice.urls), owner), now=now)
 
     async def _begin(self, notice_id: uuid.UUID) -> Envelope | None:
         """Commit that it is being sent, with the very bytes; None: not now, or not at all."""
         now = self.clock.now()
         async with self.progress.transaction() as tx:
             notice = await tx.hold_notice(notice_id)
-            if notice is None or notice.status not in {"planned", "deferred"} or notice.to_addr is None:
+            if notice is None or notice.status not in WAITING or notice.to_addr is None:
                 return None
             if not notice.urls or notice.is_creator_deleted:
                 await tx.update_notice(notice_id, status="closed", reason="nothing is left to tell")
