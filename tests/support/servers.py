@@ -19,7 +19,7 @@ from urllib.parse import urlsplit, urlunsplit
 import asyncpg
 import redis.asyncio
 
-from deploy.local import ports, redis_server
+from deploy.local import ports, postgres, redis_server
 from deploy.local.children import Child
 from deploy.local.given import GivenServers, given_endpoints
 from deploy.local.management import Management
@@ -197,6 +197,7 @@ def sweep(run: Path = RUN) -> None:
     """Remove the folders of test runs that were killed. Their servers died with them."""
     for folder in run.glob("test-*"):
         if not Profile(folder.name, run=run).is_held:
+            postgres.remove(folder / "postgres")  # wherever its data lies
             shutil.rmtree(folder, ignore_errors=True)
 
 
