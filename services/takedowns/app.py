@@ -2,8 +2,8 @@
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from libs.common.clock import Clock, SystemClock
@@ -16,7 +16,7 @@ from libs.common.settings import load
 from libs.common.telemetry.log import logger
 from libs.common.worker import Worker
 from services.takedowns.domain.host import is_stale
-from services.takedowns.domain.notice_ports import DryFolder, Eyes, Mailbox, Names, Registries, Relay
+from services.takedowns.domain.notice_ports import AbuseDesk, DryFolder, Eyes, Mailbox, Names, Registries, Relay
 from services.takedowns.domain.sending import Sending
 from services.takedowns.domain.url import InvalidUrlError, UrlReader
 from services.takedowns.entry import follow_up_metrics as metrics
@@ -149,6 +149,7 @@ class Outside:
     relay: Relay | None
     mailbox: Mailbox | None
     folder: DryFolder | None
+    desks: Mapping[str, AbuseDesk] = field(default_factory=dict)
     is_head: bool = False
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
 
@@ -197,13 +198,23 @@ def under_way(on: Stores, outside: Outside, sending: Sending, clock: Clock, way:
         ),
         manage_takedowns=ManageTakedowns(on.takedowns, progress, on.refunds, clock),
         plan_notices=PlanNotices(
-            progress, give_back, sending, outside.folder, clock, metrics.BLOCKED.inc, count_notice, met_a_defect
+            progress,
+            give_back,
+            sending,
+            outside.folder,
+            outside.desks,
+            clock,
+            metrics.BLOCKED.inc,
+            count_notice,
+            met_a_defect,
         ),
         read_mail=None
         if outside.mailbox is None
         else ReadMail(progress, outside.mailbox, sending.tokens, clock, count_inbound, metrics.BOUNCES.inc),
         resolve_host=ResolveHost(progress, outside.registries, outside.names, clock, met_a_defect),
-        send_notice=SendNotice(progress, give_back, outside.relay, sending, clock, count_notice, metrics.BLOCKED.inc),
+        send_notice=SendNotice(
+            progress, give_back, outside.relay, outside.desks, sending, clock, count_notice, metrics.BLOCKED.inc
+        ),
         start_urls=StartUrls(progress, clock, way),
         tell_creators=TellCreators(on.creator_mails, outside.relay, outside.folder, sending, clock, count_creator_mail),
     )
@@ -226,6 +237,9 @@ async def _follow_up(
     pages = await process.closing(await GuardedClient.open(user_agent=agent, admit=_admitting(reader)))
     registries = await process.closing(await GuardedClient.open(user_agent=agent))
     bootstrap = Bootstrap.shipped(clock)
+    desks = (
+        {} if sending.is_dry else {name: await process.closing(desk) for name, desk in (await settings.desks()).items()}
+    )
     smtp = None if sending.is_dry else await process.closing(settings.relay())
     outside = Outside(
         registries=Rdap(registries, bootstrap, clock),
@@ -234,6 +248,7 @@ async def _follow_up(
         relay=smtp,
         mailbox=settings.mailbox(),
         folder=MailFolder(Path(settings.notice_mail_dir)) if settings.notice_mail_dir else None,
+        desks=desks,
         is_head=settings.verify_mode == "head",
     )
     do = under_way(on, outside, sending, clock, way)

@@ -7,6 +7,7 @@ from datetime import datetime
 
 import msgspec
 
+from services.takedowns.domain.abuse_report import AbuseReport
 from services.takedowns.domain.creator_mail import Addressee, Happening
 from services.takedowns.domain.notice_errors import MailboxAway
 from services.takedowns.domain.notice_mail import Envelope
@@ -130,3 +131,17 @@ class MemoryCreatorMails:
         for mail in self.mails:
             if mail.claimed_until is not None and mail.claimed_until < now:
                 mail.status, mail.claimed_until = "uncertain", None
+
+
+class MemoryDesk:
+    """The port `AbuseDesk`. `refusing`: raised for the next reports, one each."""
+
+    def __init__(self) -> None:
+        self.reports: list[AbuseReport] = []
+        self.refusing: list[Exception] = []
+
+    async def report(self, report: AbuseReport) -> str:
+        if self.refusing:
+            raise self.refusing.pop(0)
+        self.reports.append(report)
+        return f"rand-{len(self.reports)}"

@@ -117,6 +117,7 @@ class HeldNotice(msgspec.Struct, frozen=True, kw_only=True):
     host: HostRow
     stage: Stage
     category: Category
+    channel: str
     to_addr: str | None
     language: str
     msg_id: str

@@ -86,6 +86,7 @@ class NoticeRows(UrlMoves, HostRows):
             host=host,
             stage=Stage(row["stage"]),
             category=Category(row["category"]),
+            channel=row["channel"],
             to_addr=row["to_addr"],
             language=row["language"],
             msg_id=row["msg_id"],

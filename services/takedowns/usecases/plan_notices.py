@@ -4,10 +4,11 @@ One notice per creator, host, stage and kind of complaint; at most 100 URLs; a m
 """
 
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Container, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -15,6 +16,7 @@ from libs.common.clock import Clock
 from libs.common.contracts.takedowns import ResolveHost
 from libs.common.errors import FangateError, Transient
 from libs.common.ids import uuid7
+from services.takedowns.domain.abuse_report import SCHEME
 from services.takedowns.domain.follow_up import GATHER, PAIR_EVERY, RESOLVE_AGAIN, Step, gives_up_resolving, plan
 from services.takedowns.domain.host import RDAP_FRESH, Entry
 from services.takedowns.domain.notice import Draft, IncompleteNoticeError, Notice, Work, number_of, render
@@ -54,6 +56,7 @@ class PlanNotices:
     give_back: GiveBack
     sending: Sending
     folder: DryFolder | None
+    desks: Container[str]  # abuse desks whose interfaces can be used
     clock: Clock
     count_blocked: Callable[[], None]  # an unverified contact was not mailed
     count_notice: Callable[[str, str, str], None]  # stage, channel, outcome
@@ -153,6 +156,7 @@ class PlanNotices:
                     is_dry=self.sending.is_dry or one.is_sandbox,
                     bad=await tx.bad_mailboxes(),
                     now=now,
+                    desks=self.desks,
                 )
                 if one.stage <= Stage.SEARCH
                 else None
@@ -166,8 +170,9 @@ class PlanNotices:
             else:
                 work = await tx.work(one.ref.creator_id)
                 most = step.contact.urls_max
-                for at in range(0, len(urls), most):
-                    await self._notice(tx, urls[at : at + most], host, step, work, now)
+                for together in _by_name(urls) if step.contact.same_hostname_only else [urls]:
+                    for at in range(0, len(together), most):
+                        await self._notice(tx, together[at : at + most], host, step, work, now)
         await self.give_back(_owners(undeliverable), states=[State.READY], reason="no notice could be delivered")
 
     async def _notice(
@@ -197,8 +202,8 @@ class PlanNotices:
             host_id=host.id,
             stage=step.stage,
             category=one.category,
-            channel="email" if step.form_url is None and contact.email else "form",
-            to_addr=contact.email,
+            channel="api" if step.desk else "email" if step.form_url is None and contact.email else "form",
+            to_addr=f"{SCHEME}{step.desk}" if step.desk else contact.email,
             language=contact.language,
             msg_id=message_id(notice_id, 1, self.sending.domains.reply),
             status="rendered" if reason else "planned",
@@ -206,8 +211,8 @@ class PlanNotices:
             subject=notice.subject if notice else None,
             urls=refs,
         )
-        if new.channel == "email" and contact.email is not None:
-            await tx.know_mailbox(contact.email, contact.source, contact.verified_at)
+        if new.channel != "form" and new.to_addr is not None:
+            await tx.know_mailbox(new.to_addr, contact.source, contact.verified_at)
         if not reason:
             last = await tx.last_planned(one.ref.creator_id, host.id)
             due_at = max(now, last + PAIR_EVERY) if last is not None else now
@@ -247,6 +252,14 @@ class PlanNotices:
 
 def _owners(urls: Sequence[DueUrl]) -> dict[UrlRef, UrlOwner]:
     return {url.ref: UrlOwner(url.org_id, url.ref.creator_id, url.creator) for url in urls}
+
+
+def _by_name(urls: Sequence[DueUrl]) -> list[list[DueUrl]]:
+    """By the host as it stands in the URL: with and without `www.` are one host to us, and two to some desks."""
+    by_name: defaultdict[str | None, list[DueUrl]] = defaultdict(list)
+    for url in urls:
+        by_name[urlsplit(url.url).hostname].append(url)
+    return list(by_name.values())
 
 
 def _is_out_of_date(host: HostRow, now: datetime) -> bool:
