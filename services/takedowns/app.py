@@ -5,6 +5,7 @@ import random
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from uuid import UUID
 
 from libs.common.clock import Clock, SystemClock
 from libs.common.db.outbox import Outbox
@@ -33,6 +34,7 @@ from services.takedowns.settings import TakedownsSettings
 from services.takedowns.store.batches import PostgresBatches
 from services.takedowns.store.creator_mails import PostgresCreatorMails
 from services.takedowns.store.creators import PostgresCreators
+from services.takedowns.store.csam_reports import PostgresCsamReports
 from services.takedowns.store.host_rows import put_shipped
 from services.takedowns.store.partitions import keep_checks
 from services.takedowns.store.progress import PostgresProgress
@@ -53,6 +55,7 @@ from services.takedowns.usecases.read_batches import ReadBatches
 from services.takedowns.usecases.read_mail import ReadMail
 from services.takedowns.usecases.refund_urls import RefundUrls, SendRefunds
 from services.takedowns.usecases.register_creators import RegisterCreators
+from services.takedowns.usecases.report_csam import Report
 from services.takedowns.usecases.resolve_host import ResolveHost
 from services.takedowns.usecases.right_of_way import RightOfWay
 from services.takedowns.usecases.send_notice import SendNotice
@@ -78,6 +81,7 @@ class Stores:
     batches: PostgresBatches
     creator_mails: PostgresCreatorMails
     creators: PostgresCreators
+    csam_reports: PostgresCsamReports
     refunds: PostgresRefunds
     submissions: PostgresSubmissions
     progress: PostgresProgress
@@ -115,6 +119,7 @@ def stores(db: Database, outbox: Outbox) -> Stores:
         batches=PostgresBatches(db),
         creator_mails=PostgresCreatorMails(db),
         creators=PostgresCreators(db, outbox),
+        csam_reports=PostgresCsamReports(db),
         refunds=PostgresRefunds(db, outbox),
         submissions=PostgresSubmissions(db, outbox),
         progress=PostgresProgress(db, outbox),
@@ -162,7 +167,9 @@ class FollowUp:
     timers: list[Timer]
 
 
-def under_way(on: Stores, outside: Outside, sending: Sending, clock: Clock, way: RightOfWay) -> UnderWay:
+def under_way(
+    on: Stores, outside: Outside, sending: Sending, clock: Clock, way: RightOfWay, reader: UrlReader
+) -> UnderWay:
     """The use cases of URLs under way on these ports."""
 
     def count_notice(stage: str, channel: str, outcome: str) -> None:
@@ -174,6 +181,9 @@ def under_way(on: Stores, outside: Outside, sending: Sending, clock: Clock, way:
     def met_a_defect(error: Exception) -> None:
         metrics.POISONED.inc()
         log.error("URLs under way met a defect", exc_info=error)
+
+    def csam_waits(report_id: UUID) -> None:
+        log.warning("a report for the authorities waits for a person", report_id=str(report_id))
 
     def count_creator_mail(outcome: str) -> None:
         metrics.CREATOR_MAILS.labels(outcome).inc()
@@ -211,6 +221,7 @@ def under_way(on: Stores, outside: Outside, sending: Sending, clock: Clock, way:
         read_mail=None
         if outside.mailbox is None
         else ReadMail(progress, outside.mailbox, sending.tokens, clock, count_inbound, metrics.BOUNCES.inc),
+        report_csam=Report(on.csam_reports, on.refunds, progress, reader, clock, csam_waits),
         resolve_host=ResolveHost(progress, outside.registries, outside.names, clock, met_a_defect),
         send_notice=SendNotice(
             progress, give_back, outside.relay, outside.desks, sending, clock, count_notice, metrics.BLOCKED.inc
@@ -251,7 +262,7 @@ async def _follow_up(
         desks=desks,
         is_head=settings.verify_mode == "head",
     )
-    do = under_way(on, outside, sending, clock, way)
+    do = under_way(on, outside, sending, clock, way, reader)
     shipped = shipped_hosts()
 
     async def enqueue_notices() -> int:
@@ -280,6 +291,7 @@ async def _follow_up(
         keep_directory=keep_directory,
         refresh_bootstrap=refresh_bootstrap,
         count_open_actions=on.takedowns.count_open_actions,
+        count_csam_waiting=on.csam_reports.count_waiting,
         oldest_due_s=oldest_due_s,
     )
     return FollowUp(do, [*due, *upkeep])

@@ -25,6 +25,7 @@ from services.takedowns.domain.notice_mail import MailDomains
 from services.takedowns.domain.notice_ports import AbuseDesk
 from services.takedowns.domain.sending import Sending
 from services.takedowns.domain.states import State
+from services.takedowns.domain.url import UrlReader
 from services.takedowns.gateways.eyes import PageEyes
 from services.takedowns.gateways.mail_folder import MailFolder
 from services.takedowns.gateways.mailbox import open_mailbox
@@ -240,7 +241,7 @@ async def a_world(
             mailbox=open_mailbox(f"maildir:{maildir}"), folder=MailFolder(dry) if is_dry else None, desks=desks or {},
             sleep=no_pause,
         )  # fmt: skip
-        do = under_way(takedowns.on, outside, sending, clock, takedowns.do.way)
+        do = under_way(takedowns.on, outside, sending, clock, takedowns.do.way, UrlReader([]))
         world = World(takedowns, clock, sink, site, names, registries, maildir, dry, tokens, do, database.admin_dsn)
         takedowns.on_job = world.on_job
         try:

@@ -198,6 +198,7 @@ REGISTRY: Final = Registry(
         _rpc("takedowns.rpc.creator.delete.v1", creators.DeleteCreator, creators.CreatorDeletion),
         _rpc("takedowns.rpc.creator.get_stats.v1", creators.GetCreatorStats, creators.CreatorStatsAnswer),
         _rpc("takedowns.rpc.urls.submit.v1", takedowns.SubmitUrls, takedowns.UrlsSubmitted, body_bytes_max=8 << 20),
+        _rpc("takedowns.rpc.csam.report.v1", takedowns.ReportCsam, takedowns.CsamReported),
         _rpc("takedowns.rpc.batch.list.v1", takedowns.ListBatches, takedowns.BatchPage),
         _rpc("takedowns.rpc.batch.get.v1", takedowns.GetBatch, takedowns.BatchAnswer),
         _rpc("takedowns.rpc.takedown.list.v1", notices.ListTakedowns, notices.TakedownPage, body_bytes_max=8 << 20),

@@ -33,6 +33,9 @@ def consumers(do: UseCases, under_way: UnderWay) -> list[Consumer]:
     async def get_batch(message: takedowns.GetBatch, _: Context) -> takedowns.BatchAnswer:
         return await do.read_batches.show(message)
 
+    async def report_csam(message: takedowns.ReportCsam, context: Context) -> takedowns.CsamReported:
+        return await under_way.report_csam(message, context.message_id)
+
     async def forget_creator(message: takedowns.ForgetCreator, _: Context) -> None:
         await do.forget_creator(message)
 
@@ -40,7 +43,8 @@ def consumers(do: UseCases, under_way: UnderWay) -> list[Consumer]:
     return [
         about_takedowns(_about_creators(calls, do), under_way)
         .on(takedowns.ListBatches, list_batches)
-        .on(takedowns.GetBatch, get_batch),
+        .on(takedowns.GetBatch, get_batch)
+        .on(takedowns.ReportCsam, report_csam),
         follow_up_jobs(jobs("takedowns.jobs", prefetch=16, workers=8), under_way).on(
             takedowns.ForgetCreator, forget_creator
         ),

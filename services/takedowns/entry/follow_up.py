@@ -131,12 +131,14 @@ def upkeep_timers(
     keep_directory: Callable[[], Awaitable[int]],
     refresh_bootstrap: Callable[[], Awaitable[int]],
     count_open_actions: Callable[[], Awaitable[int]],
+    count_csam_waiting: Callable[[], Awaitable[int]],
     oldest_due_s: Callable[[], Awaitable[float]],
 ) -> list[Timer]:
     """What is kept in order, and counted."""
 
     async def count() -> None:
         metrics.ACTIONS.set(await count_open_actions())
+        metrics.CSAM_WAITING.set(await count_csam_waiting())
         metrics.OLDEST_DUE.set(await oldest_due_s())
 
     async def keep() -> None:

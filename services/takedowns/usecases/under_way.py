@@ -6,6 +6,7 @@ from services.takedowns.usecases.check_urls import CheckUrls
 from services.takedowns.usecases.manage_takedowns import ManageTakedowns
 from services.takedowns.usecases.plan_notices import PlanNotices
 from services.takedowns.usecases.read_mail import ReadMail
+from services.takedowns.usecases.report_csam import Report
 from services.takedowns.usecases.resolve_host import ResolveHost
 from services.takedowns.usecases.send_notice import SendNotice
 from services.takedowns.usecases.start_urls import StartUrls
@@ -20,6 +21,7 @@ class UnderWay:
     manage_takedowns: ManageTakedowns
     plan_notices: PlanNotices
     read_mail: ReadMail | None
+    report_csam: Report
     resolve_host: ResolveHost
     send_notice: SendNotice
     start_urls: StartUrls
