@@ -18,6 +18,7 @@ from libs.common.telemetry.log import logger
 from libs.common.worker import Worker
 from services.takedowns.domain.host import is_stale
 from services.takedowns.domain.notice_ports import AbuseDesk, DryFolder, Eyes, Mailbox, Names, Registries, Relay
+from services.takedowns.domain.public_copy import PublicRecord
 from services.takedowns.domain.sending import Sending
 from services.takedowns.domain.url import InvalidUrlError, UrlReader
 from services.takedowns.entry import follow_up_metrics as metrics
@@ -39,6 +40,7 @@ from services.takedowns.store.host_rows import put_shipped
 from services.takedowns.store.partitions import keep_checks
 from services.takedowns.store.progress import PostgresProgress
 from services.takedowns.store.refunds import PostgresRefunds
+from services.takedowns.store.shared_notices import PostgresSharedNotices
 from services.takedowns.store.shipped_hosts import shipped_hosts
 from services.takedowns.store.submissions import PostgresSubmissions
 from services.takedowns.store.takedown_reads import PostgresTakedowns
@@ -60,6 +62,7 @@ from services.takedowns.usecases.resolve_host import ResolveHost
 from services.takedowns.usecases.right_of_way import RightOfWay
 from services.takedowns.usecases.send_notice import SendNotice
 from services.takedowns.usecases.settle_batches import SettleBatches
+from services.takedowns.usecases.share_notices import ChooseSharing, ShareNotices
 from services.takedowns.usecases.start_urls import StartUrls
 from services.takedowns.usecases.store_batch import StoreBatch
 from services.takedowns.usecases.submit_urls import SubmitUrls
@@ -83,6 +86,7 @@ class Stores:
     creators: PostgresCreators
     csam_reports: PostgresCsamReports
     refunds: PostgresRefunds
+    shared_notices: PostgresSharedNotices
     submissions: PostgresSubmissions
     progress: PostgresProgress
     takedowns: PostgresTakedowns
@@ -121,6 +125,7 @@ def stores(db: Database, outbox: Outbox) -> Stores:
         creators=PostgresCreators(db, outbox),
         csam_reports=PostgresCsamReports(db),
         refunds=PostgresRefunds(db, outbox),
+        shared_notices=PostgresSharedNotices(db),
         submissions=PostgresSubmissions(db, outbox),
         progress=PostgresProgress(db, outbox),
         takedowns=PostgresTakedowns(db),
@@ -155,6 +160,7 @@ class Outside:
     mailbox: Mailbox | None
     folder: DryFolder | None
     desks: Mapping[str, AbuseDesk] = field(default_factory=dict)
+    record: PublicRecord | None = None
     is_head: bool = False
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
 
@@ -191,6 +197,9 @@ def under_way(
     def count_check(verdict: str) -> None:
         metrics.CHECKS.labels(verdict).inc()
 
+    def count_copy(outcome: str) -> None:
+        metrics.LUMEN_COPIES.labels(outcome).inc()
+
     progress = on.progress
     give_back = GiveBack(progress, on.refunds, met_a_defect)
     return UnderWay(
@@ -206,6 +215,7 @@ def under_way(
             outside.is_head,
             outside.sleep,
         ),
+        choose_sharing=ChooseSharing(on.shared_notices, clock),
         manage_takedowns=ManageTakedowns(on.takedowns, progress, on.refunds, clock),
         plan_notices=PlanNotices(
             progress,
@@ -224,8 +234,19 @@ def under_way(
         report_csam=Report(on.csam_reports, on.refunds, progress, reader, clock, csam_waits),
         resolve_host=ResolveHost(progress, outside.registries, outside.names, clock, met_a_defect),
         send_notice=SendNotice(
-            progress, give_back, outside.relay, outside.desks, sending, clock, count_notice, metrics.BLOCKED.inc
+            progress,
+            give_back,
+            outside.relay,
+            outside.desks,
+            sending,
+            clock,
+            count_notice,
+            metrics.BLOCKED.inc,
+            can_share=outside.record is not None,
         ),
+        share_notices=None
+        if outside.record is None
+        else ShareNotices(on.shared_notices, outside.record, sending.agent.name, clock, count_copy),
         start_urls=StartUrls(progress, clock, way),
         tell_creators=TellCreators(on.creator_mails, outside.relay, outside.folder, sending, clock, count_creator_mail),
     )
@@ -251,6 +272,9 @@ async def _follow_up(
     desks = (
         {} if sending.is_dry else {name: await process.closing(desk) for name, desk in (await settings.desks()).items()}
     )
+    lumen = None if sending.is_dry else await settings.lumen()
+    if lumen is not None:
+        await process.closing(lumen)
     smtp = None if sending.is_dry else await process.closing(settings.relay())
     outside = Outside(
         registries=Rdap(registries, bootstrap, clock),
@@ -260,6 +284,7 @@ async def _follow_up(
         mailbox=settings.mailbox(),
         folder=MailFolder(Path(settings.notice_mail_dir)) if settings.notice_mail_dir else None,
         desks=desks,
+        record=lumen,
         is_head=settings.verify_mode == "head",
     )
     do = under_way(on, outside, sending, clock, way, reader)

@@ -12,6 +12,7 @@ from services.takedowns.domain.notice_mail import MailDomains
 from services.takedowns.domain.notice_ports import Mailbox
 from services.takedowns.domain.sending import Sending
 from services.takedowns.gateways.cloudflare import CloudflareDesk, Reporter
+from services.takedowns.gateways.lumen import Lumen
 from services.takedowns.gateways.mailbox import open_mailbox
 from services.takedowns.gateways.smtp import SmtpRelay
 
@@ -34,6 +35,10 @@ class TakedownsSettings(WorkerSettings, frozen=True, kw_only=True):
     cloudflare_api_token: Secret = Secret(
         ""
     )  # of an account that may report by interface; empty = its form, by a person
+    lumen_api_url: str = "https://lumendatabase.org"
+    lumen_api_token: Secret = Secret(
+        ""
+    )  # of a submitter; empty = no copies are published, whatever organizations chose
     notice_mode: Literal["dry_run", "send"] = "dry_run"
     notice_legal_reviewed_by: str = ""  # who vouches for the wording of the templates
     notice_mail_dir: str = ""  # where mode dry_run leaves its mails; empty = nowhere
@@ -102,6 +107,15 @@ class TakedownsSettings(WorkerSettings, frozen=True, kw_only=True):
                 f"FANGATE_CLOUDFLARE_API_TOKEN needs the account's id and the agent's whole address: {exc}"
             ) from None
         return {"cloudflare": cloudflare}
+
+    async def lumen(self) -> Lumen | None:
+        """Where copies are published for organizations that chose so, if anywhere. Raises SettingsError, which shows no token."""
+        if not self.lumen_api_token:
+            return None
+        try:
+            return await Lumen.open(base_url=self.lumen_api_url, token=self.lumen_api_token.reveal())
+        except ValueError as exc:
+            raise SettingsError(f"FANGATE_LUMEN_API_URL: {exc}") from None
 
     def mailbox(self) -> Mailbox | None:
         """The mailbox of FANGATE_MAILBOX_URL, if there is one. Raises SettingsError, which shows no password."""

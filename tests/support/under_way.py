@@ -23,6 +23,7 @@ from services.takedowns.domain.mail_token import MailTokens
 from services.takedowns.domain.notice_errors import RegistryTrouble
 from services.takedowns.domain.notice_mail import MailDomains
 from services.takedowns.domain.notice_ports import AbuseDesk
+from services.takedowns.domain.public_copy import PublicRecord
 from services.takedowns.domain.sending import Sending
 from services.takedowns.domain.states import State
 from services.takedowns.domain.url import UrlReader
@@ -216,6 +217,7 @@ async def a_world(
     *,
     is_dry: bool = False,
     desks: Mapping[str, AbuseDesk] | None = None,
+    record: PublicRecord | None = None,
 ) -> AsyncIterator[World]:
     """A world in which notices are sent to the sink (or not at all) and URLs lead to the site."""
     maildir, dry = folder / "maildir", folder / "dry"
@@ -238,7 +240,7 @@ async def a_world(
         relay = SmtpRelay.parse(sink.url, timeout_s=2.0)
         outside = Outside(
             registries=registries, names=Names(), eyes=PageEyes(http, clock), relay=None if is_dry else relay,
-            mailbox=open_mailbox(f"maildir:{maildir}"), folder=MailFolder(dry) if is_dry else None, desks=desks or {},
+            mailbox=open_mailbox(f"maildir:{maildir}"), folder=MailFolder(dry) if is_dry else None, desks=desks or {}, record=record,
             sleep=no_pause,
         )  # fmt: skip
         do = under_way(takedowns.on, outside, sending, clock, takedowns.do.way, UrlReader([]))

@@ -207,6 +207,8 @@ REGISTRY: Final = Registry(
         _rpc("takedowns.rpc.takedown.recheck.v1", notices.RecheckTakedown, notices.TakedownChanged),
         _rpc("takedowns.rpc.takedown.cancel.v1", notices.CancelTakedown, notices.TakedownChanged),
         _rpc("takedowns.rpc.takedown.file.v1", notices.FileTakedown, notices.TakedownChanged),
+        _rpc("takedowns.rpc.settings.get.v1", notices.GetTakedownSettings, notices.TakedownSettings),
+        _rpc("takedowns.rpc.settings.update.v1", notices.UpdateTakedownSettings, notices.TakedownSettings),
         _rpc("takedowns.rpc.notice.get.v1", notices.GetNotice, notices.NoticeShown),
         _rpc("takedowns.rpc.host.get.v1", notices.GetHost, notices.HostShown),
         _rpc("takedowns.rpc.action.list.v1", notices.ListActions, notices.ActionPage, body_bytes_max=8 << 20),

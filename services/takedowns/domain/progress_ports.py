@@ -298,6 +298,10 @@ class ProgressTx(Protocol):
         """A try that came to nothing: what was known stays."""
         ...
 
+    async def share_if_wanted(self, notice_id: uuid.UUID, *, now: datetime) -> None:
+        """A notice left: a copy for the public is due, if its organization chose that and it is about copyright."""
+        ...
+
     async def tell(self, org_id: uuid.UUID, message: Message) -> None:
         """Publish `message` if this transaction stands."""
         ...

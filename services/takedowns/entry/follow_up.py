@@ -20,6 +20,7 @@ CHECK_SECONDS: Final = 2.0
 MAIL_SECONDS: Final = 30.0
 HOSTS_SECONDS: Final = 10.0
 TELL_SECONDS: Final = 30.0
+SHARE_SECONDS: Final = 60.0
 RECOVER_SECONDS: Final = 60.0
 COUNT_SECONDS: Final = 15.0
 DAY_SECONDS: Final = 86_400.0
@@ -121,6 +122,8 @@ def follow_up_timers(
     ]
     if do.check_urls is not None:
         found.append(Timer("check urls", CHECK_SECONDS, _turns(do.check_urls, LOOKS)))
+    if do.share_notices is not None:
+        found.append(Timer("share notices", SHARE_SECONDS, do.share_notices.__call__))
     if do.read_mail is not None:
         found.append(Timer("read mail", MAIL_SECONDS, _turns(do.read_mail, MAILS)))
     return found

@@ -47,6 +47,7 @@ class SendNotice:
     clock: Clock
     count_notice: Callable[[str, str, str], None]  # stage, channel, outcome
     count_blocked: Callable[[], None]
+    can_share: bool = False  # the operator has an account where copies are published
 
     async def __call__(self, notice_id: uuid.UUID) -> None:
         try:
@@ -230,6 +231,8 @@ class SendNotice:
             )  # fmt: skip
             if ticket:
                 await tx.acknowledge(moved, now=now)
+            if self.can_share:
+                await tx.share_if_wanted(notice_id, now=now)
             await tx.tell(notice.org_id, NoticeSent(**facts_of(notice, len(moved)), channel=notice.channel))
         self.count_notice(notice.stage.name.lower(), notice.channel, "sent")
 

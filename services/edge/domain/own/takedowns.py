@@ -84,6 +84,12 @@ class CsamReceipt(msgspec.Struct, frozen=True, kw_only=True):
     stopped: int
 
 
+class Choices(msgspec.Struct, frozen=True, kw_only=True):
+    """`lumen`: whether copies of sent copyright notices go to the public Lumen database; off unless it was chosen."""
+
+    lumen: bool
+
+
 class NoticeDetail(msgspec.Struct, frozen=True, kw_only=True):
     """A notice with its text, as it was sent or would be, and what came back."""
 
@@ -181,6 +187,20 @@ def _reported(reply: takedowns.CsamReported) -> CsamReceipt:
     return CsamReceipt(report_id=reply.report_id, url_count=reply.url_count, stopped=reply.stopped)
 
 
+def _choices(asked: Asked) -> notices.GetTakedownSettings:
+    return notices.GetTakedownSettings(org_id=asked.org_id)
+
+
+def _choose(asked: Asked) -> notices.UpdateTakedownSettings:
+    choices: Choices = asked.body
+    by = str(asked.by.key_id or asked.by.user_id or "")
+    return notices.UpdateTakedownSettings(org_id=asked.org_id, lumen=choices.lumen, by=by)
+
+
+def _chosen(reply: notices.TakedownSettings) -> Choices:
+    return Choices(lumen=reply.lumen)
+
+
 def _notice(asked: Asked) -> notices.GetNotice:
     return notices.GetNotice(org_id=asked.org_id, notice_id=asked.id("notice_id"))
 
@@ -258,6 +278,14 @@ ROUTES: Final = (
         name="takedown_csam_report", method="POST", path="/csam-reports", permission="api_takedowns_submit", status=201,
         body=CsamOrder, example={"urls": ["https://piracy-site.com/stolen-content"]}, data=CsamReceipt, command=_report,
         show=_reported, is_repeatable=True,
+    ),
+    OwnRoute(  # it is about all of an organization's notices
+        name="takedown_settings_read", method="GET", path="/takedown-settings", permission="api_organization_read",
+        data=Choices, command=_choices, show=_chosen,
+    ),
+    OwnRoute(
+        name="takedown_settings_update", method="PATCH", path="/takedown-settings", permission="api_organization_update",
+        body=Choices, example={"lumen": False}, data=Choices, command=_choose, show=_chosen,
     ),
     OwnRoute(
         name="takedown_notices_read", method="GET", path="/notices/{notice_id}",

@@ -47,6 +47,11 @@ async def test_takedowns_are_listed_read_cancelled_and_exported(stack: Stack) ->
         assert (summary["total"], summary["states"]["cancelled"]) == (3, 1)
         assert (await ask("GET", "/api/action-items"))["data"]["actions"] == []
 
+        assert (await ask("GET", "/api/takedown-settings"))["data"] == {"lumen": False}
+        assert (await ask("PATCH", "/api/takedown-settings", {"lumen": True}))["data"] == {"lumen": True}
+        assert await ask("GET", "/api/platforms/takedown-settings") == {"lumen": True}
+        for wrong in ({}, {"lumen": "yes"}, {"lumen": None}):
+            await ask("PATCH", "/api/takedown-settings", wrong, status=400)
         reported = await ask(
             "POST", "/api/csam-reports", {"urls": ["https://never.example.com/x", urls[0]]}, status=201
         )
