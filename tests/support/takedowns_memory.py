@@ -72,6 +72,15 @@ class Tables(msgspec.Struct, kw_only=True):
     urls: dict[Pair, UrlRow] = {}
     said: list[Message] = []
 
+    def draft(self) -> "Tables":
+        """A copy that may be changed: rows are copied, what is frozen is shared."""
+        return Tables(
+            creators=dict(self.creators), deleted=dict(self.deleted), purged=set(self.purged),
+            stats={id_: counts.copy() for id_, counts in self.stats.items()}, hosts=dict(self.hosts),
+            batches={id_: msgspec.structs.replace(row, counts=row.counts.copy()) for id_, row in self.batches.items()},
+            urls={pair: copy.copy(row) for pair, row in self.urls.items()}, said=list(self.said),
+        )  # fmt: skip
+
 
 class Memory:
     """The tables and who may change them. `now` is the test's."""
@@ -85,7 +94,7 @@ class Memory:
     async def change(self) -> AsyncIterator[Tables]:
         """The tables, to be changed; whatever is raised leaves them as they were."""
         async with self._turn:
-            draft = copy.deepcopy(self.tables)
+            draft = self.tables.draft()
             yield draft
             self.tables = draft
 

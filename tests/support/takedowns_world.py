@@ -21,6 +21,7 @@ from tests.support.takedowns_memory import Memory, MemoryCreators, MemoryCredits
 
 ORG = uuid.UUID(int=7)
 URLS = tuple(f"https://leaks.example.com/{n}" for n in range(4))
+READER = UrlReader(["fangate.example.com"])  # made once: it reads the list of public suffixes
 LINKS = (OfficialLink("onlyfans", "luna"),)
 
 
@@ -41,7 +42,7 @@ class SmallWorld:
     def submit_urls(self, *, submissions: Submissions | None = None, credits_: Credits | None = None) -> Submit:
         """The use case, with one port changed."""
         on = submissions or self.submissions
-        return Submit(on, credits_ or self.credits, StoreBatch(on), UrlReader(["fangate.example.com"]))
+        return Submit(on, credits_ or self.credits, StoreBatch(on), READER)
 
     async def creator(self, name: str = "Luna") -> uuid.UUID:
         email = f"{uuid.uuid4().hex}@example.com"
