@@ -2,16 +2,18 @@
 
 import contextlib
 import uuid
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
 from datetime import datetime
 
 import msgspec
 
 from services.takedowns.domain.abuse_report import AbuseReport
 from services.takedowns.domain.creator_mail import Addressee, Happening
+from services.takedowns.domain.csam_ports import CsamReport
 from services.takedowns.domain.notice_errors import MailboxAway
 from services.takedowns.domain.notice_mail import Envelope
 from services.takedowns.domain.notice_ports import ReceivedMail
+from services.takedowns.domain.ports import UrlOwner
 
 
 class MemoryMailbox:
@@ -145,3 +147,52 @@ class MemoryDesk:
             raise self.refusing.pop(0)
         self.reports.append(report)
         return f"rand-{len(self.reports)}"
+
+
+class MemoryCsamReports:
+    """The port `CsamReports`. `known`: takedowns by the keys of their URLs."""
+
+    def __init__(self) -> None:
+        self.reports: dict[uuid.UUID, CsamReport] = {}
+        self.known: dict[bytes, tuple[UrlOwner, uuid.UUID]] = {}
+        self.withheld: list[uuid.UUID] = []
+
+    async def add(
+        self, report_id: uuid.UUID, org_id: uuid.UUID, key_id: uuid.UUID | None, urls: Sequence[str], *, now: datetime
+    ) -> None:
+        del key_id
+        new = CsamReport(id=report_id, org_id=org_id, url_count=len(urls), reported_at=now, urls=tuple(urls))
+        self.reports.setdefault(report_id, new)
+
+    async def under_way(self, org_id: uuid.UUID, keys: Collection[bytes]) -> dict[UrlOwner, list[uuid.UUID]]:
+        found: dict[UrlOwner, list[uuid.UUID]] = {}
+        for key in keys:
+            owner, id_ = self.known.get(key, (None, None))
+            if owner is not None and id_ is not None and owner.org_id == org_id and id_ not in self.withheld:
+                found.setdefault(owner, []).append(id_)
+        return found
+
+    async def withhold(self, owner: UrlOwner, url_ids: Sequence[uuid.UUID]) -> None:
+        del owner
+        self.withheld += url_ids
+
+    async def waiting(self, *, limit: int) -> Sequence[CsamReport]:
+        waiting = [report for report in self.reports.values() if report.closed_at is None]
+        waiting.sort(key=lambda report: report.reported_at)
+        return [msgspec.structs.replace(report, urls=None) for report in waiting[:limit]]
+
+    async def show(self, report_id: uuid.UUID) -> CsamReport | None:
+        return self.reports.get(report_id)
+
+    async def close(self, report_id: uuid.UUID, *, by: str, authority: str, reference: str, now: datetime) -> bool:
+        del by
+        report = self.reports.get(report_id)
+        if report is None or report.closed_at is not None:
+            return False
+        self.reports[report_id] = msgspec.structs.replace(
+            report, urls=None, closed_at=now, authority=authority, reference=reference
+        )
+        return True
+
+    async def count_waiting(self) -> int:
+        return sum(report.closed_at is None for report in self.reports.values())

@@ -50,8 +50,8 @@ async def test_takedowns_are_listed_read_cancelled_and_exported(stack: Stack) ->
         assert (await ask("GET", "/api/takedown-settings"))["data"] == {"lumen": False}
         assert (await ask("PATCH", "/api/takedown-settings", {"lumen": True}))["data"] == {"lumen": True}
         assert await ask("GET", "/api/platforms/takedown-settings") == {"lumen": True}
-        for wrong in ({}, {"lumen": "yes"}, {"lumen": None}):
-            await ask("PATCH", "/api/takedown-settings", wrong, status=400)
+        for bad in ({}, {"lumen": "yes"}, {"lumen": None}):
+            await ask("PATCH", "/api/takedown-settings", bad, status=400)
         reported = await ask(
             "POST", "/api/csam-reports", {"urls": ["https://never.example.com/x", urls[0]]}, status=201
         )
@@ -61,7 +61,8 @@ async def test_takedowns_are_listed_read_cancelled_and_exported(stack: Stack) ->
         ] == "withheld"
         urls = ["withheld", *urls[1:]]
         await ask("POST", "/api/platforms/csam-reports", {"urls": ["https://never.example.com/y"]}, status=201)
-        for wrong in ({}, {"urls": []}, {"urls": ["x"] * 101}, {"urls": [7]}, {"urls": "x"}):
+        wrongs: tuple[dict[str, Any], ...] = ({}, {"urls": []}, {"urls": ["x"] * 101}, {"urls": [7]}, {"urls": "x"})
+        for wrong in wrongs:
             await ask("POST", "/api/csam-reports", wrong, status=400)
 
         lines = (await client.call("GET", f"/api/takedowns/export?creator_id={creator_id}")).body.decode().splitlines()
