@@ -2,9 +2,10 @@
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
+from uuid import UUID
 
 from libs.common.clock import Clock, SystemClock
 from libs.common.db.outbox import Outbox
@@ -16,7 +17,8 @@ from libs.common.settings import load
 from libs.common.telemetry.log import logger
 from libs.common.worker import Worker
 from services.takedowns.domain.host import is_stale
-from services.takedowns.domain.notice_ports import DryFolder, Eyes, Mailbox, Names, Registries, Relay
+from services.takedowns.domain.notice_ports import AbuseDesk, DryFolder, Eyes, Mailbox, Names, Registries, Relay
+from services.takedowns.domain.public_copy import PublicRecord
 from services.takedowns.domain.sending import Sending
 from services.takedowns.domain.url import InvalidUrlError, UrlReader
 from services.takedowns.entry import follow_up_metrics as metrics
@@ -33,10 +35,12 @@ from services.takedowns.settings import TakedownsSettings
 from services.takedowns.store.batches import PostgresBatches
 from services.takedowns.store.creator_mails import PostgresCreatorMails
 from services.takedowns.store.creators import PostgresCreators
+from services.takedowns.store.csam_reports import PostgresCsamReports
 from services.takedowns.store.host_rows import put_shipped
 from services.takedowns.store.partitions import keep_checks
 from services.takedowns.store.progress import PostgresProgress
 from services.takedowns.store.refunds import PostgresRefunds
+from services.takedowns.store.shared_notices import PostgresSharedNotices
 from services.takedowns.store.shipped_hosts import shipped_hosts
 from services.takedowns.store.submissions import PostgresSubmissions
 from services.takedowns.store.takedown_reads import PostgresTakedowns
@@ -44,6 +48,7 @@ from services.takedowns.usecases import UseCases
 from services.takedowns.usecases.check_urls import STATES as LOOKED_AT_STATES
 from services.takedowns.usecases.check_urls import CheckUrls
 from services.takedowns.usecases.forget_creator import ForgetCreator, PurgeCreators
+from services.takedowns.usecases.give_back import GiveBack
 from services.takedowns.usecases.manage_creators import ManageCreators
 from services.takedowns.usecases.manage_takedowns import ManageTakedowns
 from services.takedowns.usecases.plan_notices import CLAIMED_FOR, PlanNotices
@@ -52,10 +57,12 @@ from services.takedowns.usecases.read_batches import ReadBatches
 from services.takedowns.usecases.read_mail import ReadMail
 from services.takedowns.usecases.refund_urls import RefundUrls, SendRefunds
 from services.takedowns.usecases.register_creators import RegisterCreators
+from services.takedowns.usecases.report_csam import Report
 from services.takedowns.usecases.resolve_host import ResolveHost
 from services.takedowns.usecases.right_of_way import RightOfWay
 from services.takedowns.usecases.send_notice import SendNotice
 from services.takedowns.usecases.settle_batches import SettleBatches
+from services.takedowns.usecases.share_notices import ChooseSharing, ShareNotices
 from services.takedowns.usecases.start_urls import StartUrls
 from services.takedowns.usecases.store_batch import StoreBatch
 from services.takedowns.usecases.submit_urls import SubmitUrls
@@ -77,7 +84,9 @@ class Stores:
     batches: PostgresBatches
     creator_mails: PostgresCreatorMails
     creators: PostgresCreators
+    csam_reports: PostgresCsamReports
     refunds: PostgresRefunds
+    shared_notices: PostgresSharedNotices
     submissions: PostgresSubmissions
     progress: PostgresProgress
     takedowns: PostgresTakedowns
@@ -114,7 +123,9 @@ def stores(db: Database, outbox: Outbox) -> Stores:
         batches=PostgresBatches(db),
         creator_mails=PostgresCreatorMails(db),
         creators=PostgresCreators(db, outbox),
+        csam_reports=PostgresCsamReports(db),
         refunds=PostgresRefunds(db, outbox),
+        shared_notices=PostgresSharedNotices(db),
         submissions=PostgresSubmissions(db, outbox),
         progress=PostgresProgress(db, outbox),
         takedowns=PostgresTakedowns(db),
@@ -148,6 +159,8 @@ class Outside:
     relay: Relay | None
     mailbox: Mailbox | None
     folder: DryFolder | None
+    desks: Mapping[str, AbuseDesk] = field(default_factory=dict)
+    record: PublicRecord | None = None
     is_head: bool = False
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
 
@@ -160,7 +173,9 @@ class FollowUp:
     timers: list[Timer]
 
 
-def under_way(on: Stores, outside: Outside, sending: Sending, clock: Clock, way: RightOfWay) -> UnderWay:
+def under_way(
+    on: Stores, outside: Outside, sending: Sending, clock: Clock, way: RightOfWay, reader: UrlReader
+) -> UnderWay:
     """The use cases of URLs under way on these ports."""
 
     def count_notice(stage: str, channel: str, outcome: str) -> None:
@@ -169,9 +184,12 @@ def under_way(on: Stores, outside: Outside, sending: Sending, clock: Clock, way:
     def count_inbound(kind: str) -> None:
         metrics.INBOUND.labels(kind).inc()
 
-    def planning_failed(error: Exception) -> None:
+    def met_a_defect(error: Exception) -> None:
         metrics.POISONED.inc()
-        log.error("notices could not be planned", exc_info=error)
+        log.error("URLs under way met a defect", exc_info=error)
+
+    def csam_waits(report_id: UUID) -> None:
+        log.warning("a report for the authorities waits for a person", report_id=str(report_id))
 
     def count_creator_mail(outcome: str) -> None:
         metrics.CREATOR_MAILS.labels(outcome).inc()
@@ -179,7 +197,11 @@ def under_way(on: Stores, outside: Outside, sending: Sending, clock: Clock, way:
     def count_check(verdict: str) -> None:
         metrics.CHECKS.labels(verdict).inc()
 
+    def count_copy(outcome: str) -> None:
+        metrics.LUMEN_COPIES.labels(outcome).inc()
+
     progress = on.progress
+    give_back = GiveBack(progress, on.refunds, met_a_defect)
     return UnderWay(
         check_urls=None
         if outside.eyes is None
@@ -193,15 +215,38 @@ def under_way(on: Stores, outside: Outside, sending: Sending, clock: Clock, way:
             outside.is_head,
             outside.sleep,
         ),
+        choose_sharing=ChooseSharing(on.shared_notices, clock),
         manage_takedowns=ManageTakedowns(on.takedowns, progress, on.refunds, clock),
         plan_notices=PlanNotices(
-            progress, on.refunds, sending, outside.folder, clock, metrics.BLOCKED.inc, count_notice, planning_failed
+            progress,
+            give_back,
+            sending,
+            outside.folder,
+            outside.desks,
+            clock,
+            metrics.BLOCKED.inc,
+            count_notice,
+            met_a_defect,
         ),
         read_mail=None
         if outside.mailbox is None
         else ReadMail(progress, outside.mailbox, sending.tokens, clock, count_inbound, metrics.BOUNCES.inc),
-        resolve_host=ResolveHost(progress, outside.registries, outside.names, clock),
-        send_notice=SendNotice(progress, outside.relay, sending, clock, count_notice, metrics.BLOCKED.inc),
+        report_csam=Report(on.csam_reports, on.refunds, progress, reader, clock, csam_waits),
+        resolve_host=ResolveHost(progress, outside.registries, outside.names, clock, met_a_defect),
+        send_notice=SendNotice(
+            progress,
+            give_back,
+            outside.relay,
+            outside.desks,
+            sending,
+            clock,
+            count_notice,
+            metrics.BLOCKED.inc,
+            can_share=outside.record is not None,
+        ),
+        share_notices=None
+        if outside.record is None
+        else ShareNotices(on.shared_notices, outside.record, sending.agent.name, clock, count_copy),
         start_urls=StartUrls(progress, clock, way),
         tell_creators=TellCreators(on.creator_mails, outside.relay, outside.folder, sending, clock, count_creator_mail),
     )
@@ -224,6 +269,12 @@ async def _follow_up(
     pages = await process.closing(await GuardedClient.open(user_agent=agent, admit=_admitting(reader)))
     registries = await process.closing(await GuardedClient.open(user_agent=agent))
     bootstrap = Bootstrap.shipped(clock)
+    desks = (
+        {} if sending.is_dry else {name: await process.closing(desk) for name, desk in (await settings.desks()).items()}
+    )
+    lumen = None if sending.is_dry else await settings.lumen()
+    if lumen is not None:
+        await process.closing(lumen)
     smtp = None if sending.is_dry else await process.closing(settings.relay())
     outside = Outside(
         registries=Rdap(registries, bootstrap, clock),
@@ -232,9 +283,11 @@ async def _follow_up(
         relay=smtp,
         mailbox=settings.mailbox(),
         folder=MailFolder(Path(settings.notice_mail_dir)) if settings.notice_mail_dir else None,
+        desks=desks,
+        record=lumen,
         is_head=settings.verify_mode == "head",
     )
-    do = under_way(on, outside, sending, clock, way)
+    do = under_way(on, outside, sending, clock, way, reader)
     shipped = shipped_hosts()
 
     async def enqueue_notices() -> int:
@@ -263,6 +316,7 @@ async def _follow_up(
         keep_directory=keep_directory,
         refresh_bootstrap=refresh_bootstrap,
         count_open_actions=on.takedowns.count_open_actions,
+        count_csam_waiting=on.csam_reports.count_waiting,
         oldest_due_s=oldest_due_s,
     )
     return FollowUp(do, [*due, *upkeep])

@@ -11,6 +11,8 @@ from services.takedowns.domain.notice import Agent
 from services.takedowns.domain.notice_mail import MailDomains
 from services.takedowns.domain.notice_ports import Mailbox
 from services.takedowns.domain.sending import Sending
+from services.takedowns.gateways.cloudflare import CloudflareDesk, Reporter
+from services.takedowns.gateways.lumen import Lumen
 from services.takedowns.gateways.mailbox import open_mailbox
 from services.takedowns.gateways.smtp import SmtpRelay
 
@@ -25,6 +27,18 @@ class TakedownsSettings(WorkerSettings, frozen=True, kw_only=True):
     agent_address: str = ""
     agent_phone: str = ""
     agent_email: str = ""
+    agent_city: str = ""  # these three only where an abuse desk's interface asks for them
+    agent_state: str = ""
+    agent_country: str = ""
+    cloudflare_api_url: str = "https://api.cloudflare.com/client/v4"
+    cloudflare_account_id: str = ""
+    cloudflare_api_token: Secret = Secret(
+        ""
+    )  # of an account that may report by interface; empty = its form, by a person
+    lumen_api_url: str = "https://lumendatabase.org"
+    lumen_api_token: Secret = Secret(
+        ""
+    )  # of a submitter; empty = no copies are published, whatever organizations chose
     notice_mode: Literal["dry_run", "send"] = "dry_run"
     notice_legal_reviewed_by: str = ""  # who vouches for the wording of the templates
     notice_mail_dir: str = ""  # where mode dry_run leaves its mails; empty = nowhere
@@ -74,6 +88,34 @@ class TakedownsSettings(WorkerSettings, frozen=True, kw_only=True):
             return SmtpRelay.parse(self.smtp_url.reveal())
         except ValueError as exc:
             raise SettingsError(f"FANGATE_SMTP_URL: {exc}") from None
+
+    async def desks(self) -> dict[str, CloudflareDesk]:
+        """The abuse desks whose interfaces can be used, by their id in the directory. Raises SettingsError, which shows no token."""
+        if not self.cloudflare_api_token:
+            return {}
+        reporter = Reporter(
+            address1=self.agent_address, city=self.agent_city, state=self.agent_state, country=self.agent_country,
+            telephone=self.agent_phone,
+        )  # fmt: skip
+        try:
+            cloudflare = await CloudflareDesk.open(
+                base_url=self.cloudflare_api_url, account_id=self.cloudflare_account_id,
+                token=self.cloudflare_api_token.reveal(), reporter=reporter,
+            )  # fmt: skip
+        except ValueError as exc:
+            raise SettingsError(
+                f"FANGATE_CLOUDFLARE_API_TOKEN needs the account's id and the agent's whole address: {exc}"
+            ) from None
+        return {"cloudflare": cloudflare}
+
+    async def lumen(self) -> Lumen | None:
+        """Where copies are published for organizations that chose so, if anywhere. Raises SettingsError, which shows no token."""
+        if not self.lumen_api_token:
+            return None
+        try:
+            return await Lumen.open(base_url=self.lumen_api_url, token=self.lumen_api_token.reveal())
+        except ValueError as exc:
+            raise SettingsError(f"FANGATE_LUMEN_API_URL: {exc}") from None
 
     def mailbox(self) -> Mailbox | None:
         """The mailbox of FANGATE_MAILBOX_URL, if there is one. Raises SettingsError, which shows no password."""

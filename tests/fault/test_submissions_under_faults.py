@@ -5,7 +5,6 @@ moments nobody chose: the ledger always holds what is stored and not refunded, a
 import asyncio
 import os
 import random
-import shutil
 import uuid
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -13,73 +12,26 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import aiohttp
-import asyncpg
 import pytest
 import pytest_asyncio
 
 from deploy.local.profile import RUN
-from tests.support.faults.servers import FaultServers, fault_servers
-from tests.support.stack import Organization, Stack, a_stack
+from tests.support.takedown_books import BOOKS, OVER, PAID, STORED_FOR, System, a_breakable_system
 
 CREDITS = 100_000
 WORKERS = 3  # one organization may have four submissions under way
 URLS = 150  # of one submission
 LOAD_S = 2.0  # before the first kill, between two, and after the last
 KILLS = 3
-SETTLED_S_MAX = 240.0
 NO_ANSWER = 0
 # A whole system starts, and heals three times.
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(900)]
 
-BOOKS = """SELECT coalesce(sum(amount) FILTER (WHERE code = 11), 0) - coalesce(sum(amount) FILTER (WHERE code = 20), 0)
-             FROM billing.transfers WHERE org_id = $1"""
-PAID = """SELECT count(*) FROM takedowns.urls u JOIN takedowns.creators c ON c.id = u.creator_id
-           WHERE c.org_id = $1 AND u.refunded_at IS NULL"""
-OVER = """SELECT count(*) FROM (
-            SELECT d.id, sum(d.amount) AS took, (SELECT coalesce(sum(r.amount), 0) FROM billing.transfers r
-                     WHERE r.refunds_id = d.id AND r.code = 20) AS gave
-              FROM billing.transfers d WHERE d.code = 11 AND d.org_id = $1 GROUP BY d.id) b WHERE gave > took"""
-UNDER_WAY = """SELECT (SELECT count(*) FROM takedowns.batches WHERE status = 'leasing')
-                    + (SELECT count(*) FROM takedowns.batch_refunds WHERE sent_at IS NULL)
-                    + (SELECT count(*) FROM takedowns.urls u JOIN takedowns.creators c ON c.id = u.creator_id
-                        WHERE c.deleted_at IS NOT NULL AND u.refunded_at IS NULL AND u.first_notice_at IS NULL AND u.state IN (1, 2, 3, 6))
-                    + (SELECT count(*) FROM takedowns.outbox) + (SELECT count(*) FROM billing.outbox)"""
-# Two minutes are over: batches that ended half-way are the sweeper's, refunds have gathered.
-LATER = """UPDATE takedowns.batches SET created_at = created_at - interval '3 min' WHERE status = 'leasing';
-           UPDATE takedowns.batch_refunds SET opened_at = opened_at - interval '1 min' WHERE sent_at IS NULL"""
-
-
-@dataclass
-class System:
-    """A running system on servers that can be broken, and one organization in it."""
-
-    stack: Stack
-    servers: FaultServers
-    organization: Organization
-
-    async def sql(self, query: str, *args: Any) -> Any:
-        """One figure from the database itself, not over the wire that breaks."""
-        dsn = self.stack.env["FANGATE_POSTGRES_DSN_MIGRATE"]
-        connection = await asyncpg.connect(
-            dsn.replace(f":{self.servers.postgres_wire.port}/", f":{self.servers.postgres.port}/")
-        )
-        try:
-            return await (
-                connection.fetchval(query, *args) if args or query.startswith("SELECT") else connection.execute(query)
-            )
-        finally:
-            await connection.close()
-
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def system() -> AsyncIterator[System]:
-    run = RUN / f"faults-{os.getpid()}-submissions"
-    try:
-        async with fault_servers(run) as servers, a_stack(run / "stack", **servers.settings()) as stack:
-            organization = await stack.an_organization(credits=CREDITS)
-            yield System(stack, servers, organization)
-    finally:
-        shutil.rmtree(run, ignore_errors=True)
+    async with a_breakable_system(RUN / f"faults-{os.getpid()}-submissions", credits_=CREDITS) as started:
+        yield started
 
 
 @dataclass
@@ -174,25 +126,10 @@ FAULTS = {
 }
 
 
-async def settled(system: System) -> None:
-    """Everything that was under way has ended, one way or the other."""
-    await system.stack.until_ready()
-    async with asyncio.timeout(SETTLED_S_MAX):
-        while await system.sql(UNDER_WAY):
-            await system.sql(LATER)
-            await asyncio.sleep(0.5)
-        while await system.sql(BOOKS, uuid.UUID(system.organization.org_id)) != await system.sql(
-            PAID, uuid.UUID(system.organization.org_id)
-        ):
-            await asyncio.sleep(
-                0.5
-            )  # what was published a moment ago is posted in the next; a difference that stays fails
-
-
 @pytest.mark.parametrize("fault", FAULTS)
 async def test_books_and_rows_agree_whatever_is_killed_under_submissions(system: System, fault: str) -> None:
     # given clients that submit, and one that takes a creator out
-    org_id = uuid.UUID(system.organization.org_id)
+    org_id = system.org_id
     session = aiohttp.ClientSession(
         f"{system.stack.url}/api/platforms/", headers={"X-API-Key": system.organization.key},
         timeout=aiohttp.ClientTimeout(total=40.0),
@@ -219,19 +156,18 @@ async def test_books_and_rows_agree_whatever_is_killed_under_submissions(system:
         await asyncio.gather(*workers)
         assert clients.seen[201] > 0
         assert set(clients.seen) <= {NO_ANSWER, 201, 207, 404, 429, 500, 502, 503, 504}, clients.seen
-        await settled(system)
+        await system.settled()
 
         # then the ledger holds what is stored and not refunded, and nothing is set aside
         assert await system.sql(BOOKS, org_id) == await system.sql(PAID, org_id)
         assert await system.sql(OVER, org_id) == 0
         assert await system.stack.balance(system.organization) == CREDITS - await system.sql(PAID, org_id)
-        stored_for = "SELECT count(*) FROM takedowns.urls u JOIN takedowns.creators c ON c.id = u.creator_id WHERE c.public_id = ANY($1)"
         ids = [uuid.UUID(id_) for id_ in (*clients.creators, gone)]
-        assert clients.told_new <= await system.sql(stored_for, ids), "what was told new is stored"
+        assert clients.told_new <= await system.sql(STORED_FOR, ids), "what was told new is stored"
         assert before_new <= await system.sql(PAID, org_id)
 
         # and what got no answer can be sent again: in the end every URL is paid for exactly once
-        had = await system.sql(stored_for, ids[:-1])
+        had = await system.sql(STORED_FOR, ids[:-1])
         assert await clients.submit_everything() == sum(len(clients.pools[id_]) for id_ in clients.creators) - had
-        await settled(system)
+        await system.settled()
         assert await system.sql(BOOKS, org_id) == await system.sql(PAID, org_id)

@@ -5,7 +5,7 @@ import ipaddress
 import socket
 import time
 import uuid
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from email.message import EmailMessage
 from pathlib import Path
@@ -22,8 +22,11 @@ from services.takedowns.domain.host import Address, Entry, Kind, Method, Respons
 from services.takedowns.domain.mail_token import MailTokens
 from services.takedowns.domain.notice_errors import RegistryTrouble
 from services.takedowns.domain.notice_mail import MailDomains
+from services.takedowns.domain.notice_ports import AbuseDesk
+from services.takedowns.domain.public_copy import PublicRecord
 from services.takedowns.domain.sending import Sending
 from services.takedowns.domain.states import State
+from services.takedowns.domain.url import UrlReader
 from services.takedowns.gateways.eyes import PageEyes
 from services.takedowns.gateways.mail_folder import MailFolder
 from services.takedowns.gateways.mailbox import open_mailbox
@@ -208,7 +211,13 @@ class World:
 
 @contextlib.asynccontextmanager
 async def a_world(
-    takedowns: Takedowns, database: TestDatabase, folder: Path, *, is_dry: bool = False
+    takedowns: Takedowns,
+    database: TestDatabase,
+    folder: Path,
+    *,
+    is_dry: bool = False,
+    desks: Mapping[str, AbuseDesk] | None = None,
+    record: PublicRecord | None = None,
 ) -> AsyncIterator[World]:
     """A world in which notices are sent to the sink (or not at all) and URLs lead to the site."""
     maildir, dry = folder / "maildir", folder / "dry"
@@ -231,9 +240,10 @@ async def a_world(
         relay = SmtpRelay.parse(sink.url, timeout_s=2.0)
         outside = Outside(
             registries=registries, names=Names(), eyes=PageEyes(http, clock), relay=None if is_dry else relay,
-            mailbox=open_mailbox(f"maildir:{maildir}"), folder=MailFolder(dry) if is_dry else None, sleep=no_pause,
+            mailbox=open_mailbox(f"maildir:{maildir}"), folder=MailFolder(dry) if is_dry else None, desks=desks or {}, record=record,
+            sleep=no_pause,
         )  # fmt: skip
-        do = under_way(takedowns.on, outside, sending, clock, takedowns.do.way)
+        do = under_way(takedowns.on, outside, sending, clock, takedowns.do.way, UrlReader([]))
         world = World(takedowns, clock, sink, site, names, registries, maildir, dry, tokens, do, database.admin_dsn)
         takedowns.on_job = world.on_job
         try:

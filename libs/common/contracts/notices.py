@@ -202,6 +202,26 @@ class GetNotice(Message, frozen=True, kw_only=True):
     notice_id: uuid.UUID
 
 
+class GetTakedownSettings(Message, frozen=True, kw_only=True):
+    """What an organization chose about its takedowns."""
+
+    org_id: uuid.UUID
+
+
+class UpdateTakedownSettings(Message, frozen=True, kw_only=True):
+    """Choose. `lumen`: whether copies of sent copyright notices go to the public Lumen database, from now on."""
+
+    org_id: uuid.UUID
+    lumen: bool
+    by: str = ""
+
+
+class TakedownSettings(Message, frozen=True, kw_only=True):
+    """`lumen` is off unless it was chosen."""
+
+    lumen: bool = False
+
+
 class NoticeShown(Message, frozen=True, kw_only=True):
     """A notice with its text, exactly as it was sent or would be, and what came back."""
 

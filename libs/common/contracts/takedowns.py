@@ -41,6 +41,25 @@ class SubmitUrls(Message, frozen=True, kw_only=True):
     is_dry_run: bool = False
 
 
+class ReportCsam(Message, frozen=True, kw_only=True):
+    """URLs that show the abuse of children: to people, who tell the authorities. Nothing looks at them, and they cost nothing.
+
+    The message's id becomes the report's. Fails with INVALID_REQUEST.
+    """
+
+    org_id: uuid.UUID
+    urls: tuple[str, ...]
+    key_id: uuid.UUID | None = None
+
+
+class CsamReported(Message, frozen=True, kw_only=True):
+    """The report waits for a person. `stopped`: takedowns of these URLs that were under way, and are not any more."""
+
+    report_id: uuid.UUID
+    url_count: int
+    stopped: int = 0
+
+
 class HostContact(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """How a host takes notices, as far as it is known; no look-up is made for an answer."""
 

@@ -24,6 +24,13 @@ class BatchNotFound(FangateError):
     status_hint = 404
 
 
+class ReportNotFound(FangateError):
+    """Report not found."""
+
+    code = "NOT_FOUND"
+    status_hint = 404
+
+
 class EmailTaken(FangateError):
     """email: another creator has this address."""
 

@@ -29,6 +29,7 @@ class Step(msgspec.Struct, frozen=True, kw_only=True):
     contact: Contact
     reason: str = ""
     form_url: str | None = None
+    desk: str | None = None  # the interface that takes it, instead of a mailbox
 
 
 def plan(
@@ -41,11 +42,12 @@ def plan(
     is_dry: bool,
     bad: Container[str],
     now: datetime,
+    desks: Container[str] = (),
 ) -> Step | None:
     """The next step from `stage` on, or None: there is nobody left. `bad`: mailboxes that bounced for good.
 
     A site without an entry has a guessed mailbox only. It is passed over for those behind the site that registries vouch for;
-    search engines come last, and after the guess.
+    search engines come last, and after the guess. `desks`: abuse desks whose interfaces can be used; without one its form is for a person.
     """
     entries = tuple(entries)
     found = [
@@ -60,6 +62,8 @@ def plan(
     form_url = contact.form_url if contact.method is not Method.EMAIL else None
     if category is Category.NCII:
         return Step(stage=at, contact=contact, reason="ncii", form_url=contact.ncii_form_url or form_url)
+    if contact.api is not None and contact.api in desks and is_verified(contact, at, now):
+        return Step(stage=at, contact=contact, reason="dry_run" if is_dry else "", form_url=form_url, desk=contact.api)
     if contact.method is not Method.EMAIL:
         return Step(stage=at, contact=contact, reason="form" if form_url else "none", form_url=form_url)
     if not is_verified(contact, at, now):

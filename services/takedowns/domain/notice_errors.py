@@ -59,3 +59,7 @@ class MailRefused(_MailTrouble):
 
 class MailUncertain(Exception):
     """The connection ended when the text may have been on its way: nobody knows whether the mail was taken."""
+
+
+class DeskRefused(Exception):
+    """An abuse desk's interface certainly did not take the report, and never will: a person fills its form in."""

@@ -5,6 +5,7 @@ from typing import Protocol
 
 import msgspec
 
+from services.takedowns.domain.abuse_report import AbuseReport
 from services.takedowns.domain.host import Address, Responsible
 from services.takedowns.domain.notice_mail import Envelope
 from services.takedowns.domain.verdict import Look
@@ -34,6 +35,16 @@ class Relay(Protocol):
 
     async def send(self, envelope: Envelope) -> str:
         """The word of acceptance. Raises MailDeferred, MailRefused, MailUncertain. Never tries twice."""
+        ...
+
+
+class AbuseDesk(Protocol):
+    """The interface of an abuse desk."""
+
+    async def report(self, report: AbuseReport) -> str:
+        """The desk's own number of the report, or nothing if it gives none. Raises MailDeferred, DeskRefused, MailUncertain. Never
+        tries twice.
+        """
         ...
 
 

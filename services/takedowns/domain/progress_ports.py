@@ -117,6 +117,7 @@ class HeldNotice(msgspec.Struct, frozen=True, kw_only=True):
     host: HostRow
     stage: Stage
     category: Category
+    channel: str
     to_addr: str | None
     language: str
     msg_id: str
@@ -292,6 +293,14 @@ class ProgressTx(Protocol):
     async def add_check(self, ref: UrlRef, look: Look, verdict: Verdict) -> None: ...
 
     async def settle_host(self, host_id: int, found: HostFound, *, now: datetime) -> None: ...
+
+    async def postpone_host(self, host_id: int, *, until: datetime) -> None:
+        """A try that came to nothing: what was known stays."""
+        ...
+
+    async def share_if_wanted(self, notice_id: uuid.UUID, *, now: datetime) -> None:
+        """A notice left: a copy for the public is due, if its organization chose that and it is about copyright."""
+        ...
 
     async def tell(self, org_id: uuid.UUID, message: Message) -> None:
         """Publish `message` if this transaction stands."""

@@ -26,6 +26,7 @@ class State(enum.IntEnum):
     COUNTER_NOTICED = 11
     REJECTED = 12
     CANCELLED = 13
+    REPORTED = 14
     FAILED_REFUNDED = 90
 
     @property
@@ -72,6 +73,7 @@ class Event(enum.Enum):
     BACK_ALIVE = "back_alive"
     FORM_DEMANDED = "form_demanded"  # the host takes its form only: a person has to fill it in
     CANCELLED = "cancelled"  # by its organization, or with its creator
+    REPORTED = "reported"  # it shows the abuse of children: the authorities' and nobody else's
     POISONED = "poisoned"  # its processing ended in the dead letters
     SUBMITTED_AGAIN = "submitted_again"
 
@@ -128,6 +130,9 @@ def _table() -> Mapping[tuple[State, Event], Step]:
         steps[state, e.CANCELLED] = Step(s.CANCELLED, is_refunded=True)
     for state in _NEVER_SENT:
         steps[state, e.POISONED] = Step(s.FAILED_REFUNDED, is_refunded=True)
+    for state in State:
+        if state is not s.REPORTED:
+            steps[state, e.REPORTED] = Step(s.REPORTED)  # for ever, and never new again
     for state in (s.FAILED_REFUNDED, s.CANCELLED):
         steps[state, e.SUBMITTED_AGAIN] = Step(s.QUEUED, attempts_up=1)
     return steps

@@ -3,7 +3,7 @@
 import time
 
 from libs.common.bus import Consumer, jobs, rpc
-from libs.common.contracts import creators, takedowns
+from libs.common.contracts import creators, notices, takedowns
 from libs.common.contracts.envelope import Context
 from libs.common.errors import FangateError
 from services.takedowns.entry.follow_up import about_takedowns, follow_up_jobs
@@ -33,6 +33,15 @@ def consumers(do: UseCases, under_way: UnderWay) -> list[Consumer]:
     async def get_batch(message: takedowns.GetBatch, _: Context) -> takedowns.BatchAnswer:
         return await do.read_batches.show(message)
 
+    async def report_csam(message: takedowns.ReportCsam, context: Context) -> takedowns.CsamReported:
+        return await under_way.report_csam(message, context.message_id)
+
+    async def get_settings(message: notices.GetTakedownSettings, _: Context) -> notices.TakedownSettings:
+        return await under_way.choose_sharing.show(message)
+
+    async def update_settings(message: notices.UpdateTakedownSettings, _: Context) -> notices.TakedownSettings:
+        return await under_way.choose_sharing.update(message)
+
     async def forget_creator(message: takedowns.ForgetCreator, _: Context) -> None:
         await do.forget_creator(message)
 
@@ -40,7 +49,10 @@ def consumers(do: UseCases, under_way: UnderWay) -> list[Consumer]:
     return [
         about_takedowns(_about_creators(calls, do), under_way)
         .on(takedowns.ListBatches, list_batches)
-        .on(takedowns.GetBatch, get_batch),
+        .on(takedowns.GetBatch, get_batch)
+        .on(takedowns.ReportCsam, report_csam)
+        .on(notices.GetTakedownSettings, get_settings)
+        .on(notices.UpdateTakedownSettings, update_settings),
         follow_up_jobs(jobs("takedowns.jobs", prefetch=16, workers=8), under_way).on(
             takedowns.ForgetCreator, forget_creator
         ),

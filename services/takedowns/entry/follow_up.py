@@ -20,6 +20,7 @@ CHECK_SECONDS: Final = 2.0
 MAIL_SECONDS: Final = 30.0
 HOSTS_SECONDS: Final = 10.0
 TELL_SECONDS: Final = 30.0
+SHARE_SECONDS: Final = 60.0
 RECOVER_SECONDS: Final = 60.0
 COUNT_SECONDS: Final = 15.0
 DAY_SECONDS: Final = 86_400.0
@@ -121,6 +122,8 @@ def follow_up_timers(
     ]
     if do.check_urls is not None:
         found.append(Timer("check urls", CHECK_SECONDS, _turns(do.check_urls, LOOKS)))
+    if do.share_notices is not None:
+        found.append(Timer("share notices", SHARE_SECONDS, do.share_notices.__call__))
     if do.read_mail is not None:
         found.append(Timer("read mail", MAIL_SECONDS, _turns(do.read_mail, MAILS)))
     return found
@@ -131,12 +134,14 @@ def upkeep_timers(
     keep_directory: Callable[[], Awaitable[int]],
     refresh_bootstrap: Callable[[], Awaitable[int]],
     count_open_actions: Callable[[], Awaitable[int]],
+    count_csam_waiting: Callable[[], Awaitable[int]],
     oldest_due_s: Callable[[], Awaitable[float]],
 ) -> list[Timer]:
     """What is kept in order, and counted."""
 
     async def count() -> None:
         metrics.ACTIONS.set(await count_open_actions())
+        metrics.CSAM_WAITING.set(await count_csam_waiting())
         metrics.OLDEST_DUE.set(await oldest_due_s())
 
     async def keep() -> None:

@@ -17,6 +17,8 @@ REMOVAL_HOURS = Histogram(
     buckets=(1, 6, 12, 24, 48, 72, 120, 168, 336, 720, 2160),
 )
 ACTIONS = Gauge("fangate_takedowns_action_required", "Things a person has to do")
+LUMEN_COPIES = Counter("fangate_takedowns_lumen_copies_total", "Copies of notices for the public", ["outcome"])
+CSAM_WAITING = Gauge("fangate_takedowns_csam_waiting", "Reports for the authorities that wait for a person")
 OLDEST_DUE = Gauge("fangate_takedowns_oldest_due_seconds", "By how much the oldest step for a URL is late")
 STALE = Gauge("fangate_takedowns_directory_stale_entries", "Directory entries nobody verified for 180 days")
 BOOTSTRAP_OLD = Gauge("fangate_takedowns_rdap_bootstrap_old_files", "RDAP bootstrap files nobody confirmed for 90 days")

@@ -51,6 +51,9 @@ class HostRows:
             found.again_at,
         )
 
+    async def postpone_host(self, host_id: int, *, until: datetime) -> None:
+        await self._tx.execute(QUERIES.postpone_host, host_id, until)
+
 
 async def hosts_to_resolve(db: Database, *, now: datetime, limit: int) -> list[int]:
     """See the port `Progress`."""

@@ -21,6 +21,10 @@ UPDATE hosts SET directory_id = $2, method = $3, dmca_email = $4, form_url = $5,
        claimed_until = NULL
  WHERE id = $1;
 
+-- name: postpone_host
+-- A try that came to nothing.
+UPDATE hosts SET resolve_tries = resolve_tries + 1, resolve_after = $2, claimed_until = NULL WHERE id = $1;
+
 -- name: count_host
 -- The record of a host.
 UPDATE hosts SET sent = sent + $2, acked = acked + $3, removed = removed + $4 WHERE id = $1;

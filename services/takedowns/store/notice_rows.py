@@ -15,6 +15,7 @@ from services.takedowns.domain.notice_texts import TEMPLATE_VERSION
 from services.takedowns.domain.progress_ports import HeldNotice, MailboxState, NewAction, NewNotice, UrlRef
 from services.takedowns.domain.states import Category, Stage, State
 from services.takedowns.store.host_rows import HostRows
+from services.takedowns.store.shared_notices import QUERIES as SHARED
 from services.takedowns.store.url_moves import UrlMoves, columns
 
 QUERIES: Final = load_queries(__package__, "notices.sql")
@@ -86,6 +87,7 @@ class NoticeRows(UrlMoves, HostRows):
             host=host,
             stage=Stage(row["stage"]),
             category=Category(row["category"]),
+            channel=row["channel"],
             to_addr=row["to_addr"],
             language=row["language"],
             msg_id=row["msg_id"],
@@ -121,6 +123,9 @@ class NoticeRows(UrlMoves, HostRows):
             QUERIES.update_notice, notice_id, status, reason, due_at, claimed_until, raw, subject, sent_at, ticket,
             code, followup_at, version, is_try,
         )  # fmt: skip
+
+    async def share_if_wanted(self, notice_id: uuid.UUID, *, now: datetime) -> None:
+        await self._tx.execute(SHARED.share_if_wanted, notice_id, now)
 
     async def drop_urls(self, notice_id: uuid.UUID, keep: Collection[UrlRef]) -> None:
         await self._tx.execute(QUERIES.drop_notice_urls, notice_id, [ref.id for ref in keep])

@@ -48,9 +48,9 @@ SELECT coalesce(thread_root, msg_id) FROM notices
  WHERE creator_id = $1 AND host_id = $2 AND stage = $3 AND to_addr = $4 AND sent_at IS NOT NULL ORDER BY sent_at LIMIT 1;
 
 -- name: last_planned
--- When the newest mail of a creator to a host left, or will.
+-- When the newest notice of a creator to a host left by itself, or will.
 SELECT max(coalesce(sent_at, due_at)) FROM notices
- WHERE creator_id = $1 AND host_id = $2 AND channel = 'email' AND status IN ('planned', 'sending', 'sent', 'deferred', 'acked');
+ WHERE creator_id = $1 AND host_id = $2 AND channel IN ('email', 'api') AND status IN ('planned', 'sending', 'sent', 'deferred', 'acked');
 
 -- name: bad_mailboxes
 -- Addresses nobody is written to at.

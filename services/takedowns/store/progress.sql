@@ -91,9 +91,12 @@ INSERT INTO checks (creator_id, url_id, at, verdict, http, final_url, title_hash
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT DO NOTHING;
 
 -- name: count_failures
--- One more failure of each of these, in the order of the index; those of more than a day ago are forgotten. Answers the counts.
+-- One more failure of each of these, in the order of the index; those of more than a day ago are forgotten, and what fails several times
+-- within a minute failed once. Answers the counts.
 INSERT INTO url_failures AS f (creator_id, url_id, last_at)
 SELECT c, i, $3::timestamptz FROM unnest($1::bigint[], $2::uuid[]) AS s(c, i)
 ON CONFLICT (creator_id, url_id) DO UPDATE
-   SET tries = CASE WHEN f.last_at < $3::timestamptz - interval '1 day' THEN 1 ELSE f.tries + 1 END, last_at = $3::timestamptz
+   SET tries = CASE WHEN f.last_at < $3::timestamptz - interval '1 day' THEN 1
+                    WHEN f.last_at > $3::timestamptz - interval '1 min' THEN f.tries ELSE f.tries + 1 END,
+       last_at = CASE WHEN f.last_at > $3::timestamptz - interval '1 min' THEN f.last_at ELSE $3::timestamptz END
 RETURNING creator_id, url_id, tries;

@@ -3,12 +3,12 @@
 One notice per creator, host, stage and kind of complaint; at most 100 URLs; a mail per creator and host every 15 minutes.
 """
 
-import uuid
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Container, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -16,12 +16,13 @@ from libs.common.clock import Clock
 from libs.common.contracts.takedowns import ResolveHost
 from libs.common.errors import FangateError, Transient
 from libs.common.ids import uuid7
+from services.takedowns.domain.abuse_report import SCHEME
 from services.takedowns.domain.follow_up import GATHER, PAIR_EVERY, RESOLVE_AGAIN, Step, gives_up_resolving, plan
 from services.takedowns.domain.host import RDAP_FRESH, Entry
 from services.takedowns.domain.notice import Draft, IncompleteNoticeError, Notice, Work, number_of, render
 from services.takedowns.domain.notice_mail import Envelope, compose, message_id
 from services.takedowns.domain.notice_ports import DryFolder
-from services.takedowns.domain.ports import Refunds, UrlOwner
+from services.takedowns.domain.ports import UrlOwner
 from services.takedowns.domain.progress_ports import (
     DueUrl,
     HostRow,
@@ -34,10 +35,10 @@ from services.takedowns.domain.progress_ports import (
 from services.takedowns.domain.sending import Sending
 from services.takedowns.domain.states import Event, Stage, State
 from services.takedowns.domain.verdict import AFTER_NOTICE
+from services.takedowns.usecases.give_back import WORLDS, GiveBack
 from services.takedowns.usecases.start_urls import is_known, start
 
 LIMIT: Final = 500  # URLs per turn
-FAILURES_MAX: Final = 3  # in a row, five minutes apart
 CLAIMED_FOR: Final = timedelta(minutes=5)
 WAITING: Final = timedelta(hours=1)  # a planned notice looks after its URLs; this is the net under it
 EARLIER_MAX: Final = 5
@@ -52,24 +53,22 @@ class PlanNotices:
     """One turn over what is due. Answers how many URLs it had in hand."""
 
     progress: Progress
-    refunds: Refunds
+    give_back: GiveBack
     sending: Sending
     folder: DryFolder | None
+    desks: Container[str]  # abuse desks whose interfaces can be used
     clock: Clock
     count_blocked: Callable[[], None]  # an unverified contact was not mailed
     count_notice: Callable[[str, str, str], None]  # stage, channel, outcome
-    failed: Callable[[Exception], None]  # a group of URLs met a defect
+    failed: Callable[[Exception], None]  # the folder cannot be written to
 
     async def __call__(self) -> int:
         now = self.clock.now()
         due = await self.progress.claim_urls(STATES, now=now, until=now + CLAIMED_FOR, limit=LIMIT)
         living = [url for url in due if not url.is_deleted]  # the rest is about to be refunded with its creator
         entries = await self.progress.directory() if living else ()
-        queued = [url for url in living if url.state is State.QUEUED]
-        if queued:
-            async with self.progress.transaction() as tx:
-                await start(tx, [(url.ref, url.host_id) for url in queued], now=now)
-        await self._resolving([url for url in living if url.state is State.RESOLVING], now)
+        await self._by_host([url for url in living if url.state is State.QUEUED], self._start, now)
+        await self._by_host([url for url in living if url.state is State.RESOLVING], self._resolving, now)
         groups: defaultdict[Group, list[DueUrl]] = defaultdict(list)
         for url in living:
             if url.state is State.READY:
@@ -82,20 +81,35 @@ class PlanNotices:
             except OSError as exc:
                 self.failed(exc)  # the folder's: these are claimed again
             except Exception as exc:  # a defect that these URLs meet: the others must not wait for it to be mended
-                self.failed(exc)
-                await self._poisoned(urls, now)
+                await self.give_back.after_defect(exc, _owners(urls), now=now)
         return len(due)
 
-    async def _poisoned(self, urls: Sequence[DueUrl], now: datetime) -> None:
-        """Tried again twice; then the credits return of those that no notice ever left for."""
-        tries = await self.progress.count_failures([url.ref for url in urls], now=now)
-        hopeless = [url for url in urls if tries[url.ref] >= FAILURES_MAX]
-        await self._give_back(hopeless, source=State.READY, reason="processing failed")
+    async def _by_host(
+        self, urls: Sequence[DueUrl], work: Callable[[Sequence[DueUrl], datetime], Awaitable[None]], now: datetime
+    ) -> None:
+        """`work` for all at once; where a defect stops it, host by host, so that it stops those only that it meets."""
+        if not urls:
+            return
+        try:
+            await work(urls, now)
+        except WORLDS:
+            raise
+        except Exception as exc:
+            if len({url.host_id for url in urls}) == 1:
+                await self.give_back.after_defect(exc, _owners(urls), now=now)
+                return
+            by_host: defaultdict[int, list[DueUrl]] = defaultdict(list)
+            for url in urls:
+                by_host[url.host_id].append(url)
+            for of_host in by_host.values():
+                await self._by_host(of_host, work, now)
+
+    async def _start(self, urls: Sequence[DueUrl], now: datetime) -> None:
+        async with self.progress.transaction() as tx:
+            await start(tx, [(url.ref, url.host_id) for url in urls], now=now)
 
     async def _resolving(self, urls: Sequence[DueUrl], now: datetime) -> None:
         """Those whose host is known by now go on; those whose host will never be give their credit back."""
-        if not urls:
-            return
         hopeless: list[DueUrl] = []
         async with self.progress.transaction() as tx:
             hosts = await tx.hosts({url.host_id for url in urls})
@@ -114,15 +128,7 @@ class PlanNotices:
             lost = {url.host_id for url in urls if hosts[url.host_id].first_tried_at is None}
             for host_id in sorted(lost):
                 await tx.nudge(ResolveHost(host_id=host_id))
-        await self._give_back(hopeless, source=State.RESOLVING, reason="nobody found to tell")
-
-    async def _give_back(self, urls: Sequence[DueUrl], *, source: State, reason: str) -> None:
-        """No notice ever left, and none will: the credits return."""
-        owners: defaultdict[UrlOwner, list[uuid.UUID]] = defaultdict(list)
-        for url in urls:
-            owners[UrlOwner(url.org_id, url.ref.creator_id, url.creator)].append(url.ref.id)
-        for owner, ids in owners.items():
-            await self.refunds.refund(owner, ids, to=State.FAILED_REFUNDED, sources=[source], reason=reason)
+        await self.give_back(_owners(hopeless), states=[State.RESOLVING], reason="nobody found to tell")
 
     async def _plan(self, due: Sequence[DueUrl], entries: Sequence[Entry], now: datetime) -> None:
         one = due[0]
@@ -150,6 +156,7 @@ class PlanNotices:
                     is_dry=self.sending.is_dry or one.is_sandbox,
                     bad=await tx.bad_mailboxes(),
                     now=now,
+                    desks=self.desks,
                 )
                 if one.stage <= Stage.SEARCH
                 else None
@@ -163,9 +170,10 @@ class PlanNotices:
             else:
                 work = await tx.work(one.ref.creator_id)
                 most = step.contact.urls_max
-                for at in range(0, len(urls), most):
-                    await self._notice(tx, urls[at : at + most], host, step, work, now)
-        await self._give_back(undeliverable, source=State.READY, reason="no notice could be delivered")
+                for together in _by_name(urls) if step.contact.same_hostname_only else [urls]:
+                    for at in range(0, len(together), most):
+                        await self._notice(tx, together[at : at + most], host, step, work, now)
+        await self.give_back(_owners(undeliverable), states=[State.READY], reason="no notice could be delivered")
 
     async def _notice(
         self, tx: ProgressTx, urls: Sequence[DueUrl], host: HostRow, step: Step, work: Work, now: datetime
@@ -194,8 +202,8 @@ class PlanNotices:
             host_id=host.id,
             stage=step.stage,
             category=one.category,
-            channel="email" if step.form_url is None and contact.email else "form",
-            to_addr=contact.email,
+            channel="api" if step.desk else "email" if step.form_url is None and contact.email else "form",
+            to_addr=f"{SCHEME}{step.desk}" if step.desk else contact.email,
             language=contact.language,
             msg_id=message_id(notice_id, 1, self.sending.domains.reply),
             status="rendered" if reason else "planned",
@@ -203,8 +211,8 @@ class PlanNotices:
             subject=notice.subject if notice else None,
             urls=refs,
         )
-        if new.channel == "email" and contact.email is not None:
-            await tx.know_mailbox(contact.email, contact.source, contact.verified_at)
+        if new.channel != "form" and new.to_addr is not None:
+            await tx.know_mailbox(new.to_addr, contact.source, contact.verified_at)
         if not reason:
             last = await tx.last_planned(one.ref.creator_id, host.id)
             due_at = max(now, last + PAIR_EVERY) if last is not None else now
@@ -240,6 +248,18 @@ class PlanNotices:
             notice, notice_id=new.id, msg_id=new.msg_id, to=to, agent=sending.agent, tokens=sending.tokens,
             domains=sending.domains, at=now,
         )  # fmt: skip
+
+
+def _owners(urls: Sequence[DueUrl]) -> dict[UrlRef, UrlOwner]:
+    return {url.ref: UrlOwner(url.org_id, url.ref.creator_id, url.creator) for url in urls}
+
+
+def _by_name(urls: Sequence[DueUrl]) -> list[list[DueUrl]]:
+    """By the host as it stands in the URL: with and without `www.` are one host to us, and two to some desks."""
+    by_name: defaultdict[str | None, list[DueUrl]] = defaultdict(list)
+    for url in urls:
+        by_name[urlsplit(url.url).hostname].append(url)
+    return list(by_name.values())
 
 
 def _is_out_of_date(host: HostRow, now: datetime) -> bool:

@@ -1,7 +1,7 @@
 """Find out who can remove what is on a host: the directory, the registrar of its domain, the holder of its address."""
 
 import ipaddress
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
@@ -12,6 +12,7 @@ from services.takedowns.domain.host import INFRASTRUCTURE, Address, HostFacts, R
 from services.takedowns.domain.notice_errors import RegistryTrouble
 from services.takedowns.domain.notice_ports import Names, Registries
 from services.takedowns.domain.progress_ports import HostFound, HostRow, Progress
+from services.takedowns.usecases.give_back import WORLDS
 
 CLAIMED_FOR: Final = timedelta(minutes=2)
 AGAIN_AFTER: Final = tuple(timedelta(minutes=minutes) for minutes in (5, 30, 120, 360))  # after tries that found nobody
@@ -26,13 +27,23 @@ class ResolveHost:
     registries: Registries
     names: Names
     clock: Clock
+    failed: Callable[[Exception], None]  # a defect was met
 
     async def __call__(self, host_id: int) -> None:
         now = self.clock.now()
         host = await self.progress.claim_host(host_id, now=now, until=now + CLAIMED_FOR)
         if host is None:
             return
-        found = await self._find(host, now)
+        try:
+            found = await self._find(host, now)
+        except WORLDS:
+            raise
+        except Exception as exc:
+            # A try like any other: what waits for the host gives its credits back in the end, and nobody else waits for a person.
+            self.failed(exc)
+            async with self.progress.transaction() as tx:
+                await tx.postpone_host(host_id, until=now + AGAIN_AFTER[min(host.resolve_tries, len(AGAIN_AFTER) - 1)])
+            return
         async with self.progress.transaction() as tx:
             await tx.settle_host(host_id, found, now=self.clock.now())
 

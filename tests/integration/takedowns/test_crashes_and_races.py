@@ -1,14 +1,10 @@
 """The table of crashes and races of a submission: whatever happens, the lease is closed and the debit is what is stored."""
 
-import asyncio
 import contextlib
-import signal
-import sys
 import uuid
 from collections.abc import AsyncIterator
 from typing import Any
 
-import msgspec
 import pytest
 
 from libs.common.contracts.takedowns import BatchDebited
@@ -17,9 +13,7 @@ from libs.common.ids import uuid7
 from services.takedowns.domain.errors import CommitLost, InsufficientCredits, ProcessingFailed
 from services.takedowns.domain.ports import KnownHost, Submissions
 from services.takedowns.usecases.store_batch import StoreBatch
-from tests.support.servers import TestDatabase
 from tests.support.takedowns import Takedowns
-from tests.support.takedowns_victim import Job
 
 KILL = """SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
           WHERE datname = current_database() AND application_name = 'test' AND state = 'idle in transaction'"""
@@ -34,55 +28,6 @@ async def sweep(takedowns: Takedowns) -> int:
 
 async def statuses(takedowns: Takedowns) -> list[str]:
     return [row["status"] for row in await takedowns.db.fetch("SELECT status FROM batches ORDER BY id")]
-
-
-@pytest.mark.parametrize(
-    ("step", "stored", "status"),
-    [
-        ("begun", 0, "failed"),
-        ("leased", 0, "failed"),
-        ("stored", 0, "failed"),
-        ("settled", 0, "failed"),
-        ("group", 50, "partial"),
-        ("committed", 100, "accepted"),
-    ],
-)
-async def test_a_worker_killed_at_any_step_leaves_books_that_agree_with_the_rows(
-    takedowns: Takedowns, database: TestDatabase, redis_url: str, step: str, stored: int, status: str
-) -> None:
-    # given a worker that is killed half-way
-    one, two = await takedowns.creator(), await takedowns.creator()
-    body = {"groups": [{"creator_id": str(id_), "urls": URLS} for id_ in (one, two)]}
-    batch_id = uuid7()
-    job = Job(
-        database=database.name, admin_dsn=database.admin_dsn, redis_url=redis_url, step=step, org_id=takedowns.org_id,
-        batch_id=batch_id, body=msgspec.Raw(msgspec.json.encode(body)),
-    )  # fmt: skip
-    victim = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "tests.support.takedowns_victim", stdin=asyncio.subprocess.PIPE
-    )
-    await victim.communicate(msgspec.json.encode(job))
-    assert victim.returncode == -signal.SIGKILL
-
-    # when the message comes again, and the sweeper comes by
-    if status != "accepted":
-        with pytest.raises(Unavailable):
-            await takedowns.do.submit_urls.store.told(batch_id)
-        assert await sweep(takedowns) == 1
-    else:
-        assert (await takedowns.do.submit_urls.store.told(batch_id)).new == stored
-    assert await sweep(takedowns) == 0
-
-    # then the lease is closed, the debit is what is stored, and what is not stored is new when it is sent again
-    assert await takedowns.balance() == 100_000 - stored
-    assert await takedowns.leased() == 0
-    assert await statuses(takedowns) == [status]
-    assert await takedowns.count("urls") == stored
-    again = await takedowns.submit((one, URLS), (two, URLS))
-    assert (again.new, again.duplicate) == (100 - stored, stored)
-    assert await takedowns.balance() == 100_000 - 100
-    stats = await takedowns.on.creators.stats(takedowns.org_id, search="")
-    assert sum(each.new_urls for each in stats) == 100
 
 
 @pytest.mark.parametrize(

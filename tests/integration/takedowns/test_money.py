@@ -1,27 +1,26 @@
-"""Exactly-once money: any interleaving of submissions, refunds, resubmissions, cancellations and deletions leaves the ledger with
-what the rows say.
+"""Exactly-once money on real servers: any interleaving of submissions, refunds, resubmissions, cancellations, notices and deletions leaves
+the ledger with what the rows say. The machine is tests/support/takedown_money.py; unit tests run it on doubles.
 """
 
 import asyncio
 import os
-import random
 import uuid
-from collections.abc import Awaitable, Callable
+from collections.abc import Coroutine, Sequence
+from typing import Any
 
-import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
+from hypothesis import HealthCheck, Phase, settings
+from hypothesis.stateful import run_state_machine_as_test
 
 from libs.common.contracts.creators import DeleteCreator
 from services.takedowns.domain.states import Event
+from tests.support.takedown_money import MoneyMachine
 from tests.support.takedowns import Takedowns
 
 START = 100_000
-STEPS = 120
 URLS = [f"https://leak-forum.net/{n}" for n in range(30)]
-SEEDS = range(1, 1 + int(os.environ.get("TAKEDOWN_MONEY_SEEDS", "3")))  # more of them for a long run
-EXAMPLES = int(os.environ.get("TAKEDOWN_MONEY_EXAMPLES", "6"))
-STEP_NAMES = ("submit", "end", "notice", "send_refunds", "delete", "register", "deliver")
+EXAMPLES = int(os.environ.get("TAKEDOWN_MONEY_EXAMPLES", "6"))  # more of them for a long run
+STEPS = int(os.environ.get("TAKEDOWN_MONEY_STEPS", "20"))
+WORK_S_MAX = 120.0
 PAID = "SELECT count(*) FROM urls WHERE refunded_at IS NULL"
 BOOKS = """SELECT coalesce(sum(amount) FILTER (WHERE code = 11), 0) AS debits, coalesce(sum(amount) FILTER (WHERE code = 20), 0) AS refunds
              FROM billing.transfers WHERE org_id = $1"""
@@ -31,73 +30,55 @@ PER_BATCH = """SELECT count(*) FROM (
     WHERE back > amount"""
 
 
-class World:
-    """A few creators, and what can happen to them."""
+class RealBooks:
+    """The service and its billing on real servers."""
 
-    def __init__(self, takedowns: Takedowns, chance: random.Random) -> None:
+    def __init__(self, takedowns: Takedowns) -> None:
         self.takedowns = takedowns
-        self.chance = chance
-        self.creators: list[uuid.UUID] = []
-        self.charged = 0  # what callers were told
 
-    async def step(self) -> None:
-        """One thing that happens."""
-        actions: list[tuple[int, Callable[[], Awaitable[None]]]] = [
-            (8, self.submit), (3, self.end), (2, self.notice), (2, self.send_refunds), (1, self.delete), (1, self.register),
-            (2, self.deliver),
-        ]  # fmt: skip
-        weights = [weight for weight, _ in actions]
-        await self.chance.choices([action for _, action in actions], weights)[0]()
+    async def register(self) -> uuid.UUID:
+        return await self.takedowns.creator()
 
-    async def register(self) -> None:
-        self.creators.append(await self.takedowns.creator())
+    async def submit(self, groups: Sequence[tuple[uuid.UUID, Sequence[str]]]) -> int:
+        return (await self.takedowns.submit(*groups)).new
 
-    async def submit(self) -> None:
-        """Up to three at once, with URLs in common."""
-        groups = [
-            (self.chance.choice(self.creators), self.chance.sample(URLS, self.chance.randint(1, 20))) for _ in range(3)
-        ]
-        tries = [self.takedowns.submit(*groups[n:]) for n in range(self.chance.randint(1, 3))]
-        self.charged += sum(reply.new for reply in await asyncio.gather(*tries))
+    async def _ids(self, creator: uuid.UUID, urls: Sequence[str]) -> list[uuid.UUID]:
+        owner = await self.takedowns.owner(creator)
+        rows = await self.takedowns.db.fetch(
+            "SELECT id FROM urls WHERE creator_id = $1 AND url = ANY($2)", owner.creator_id, list(urls)
+        )
+        return [row["id"] for row in rows]
 
-    async def end(self) -> None:
-        """Refunds and cancellations of the same URLs, at once."""
-        creator = self.chance.choice(self.creators)
-        owner, ids = await self.takedowns.owner(creator), await self.takedowns.url_ids(creator)
-        some = self.chance.sample(ids, min(len(ids), 8))
-        events = (Event.POISONED, Event.CANCELLED, Event.POISONED)
-        ended = await asyncio.gather(*(self.takedowns.do.refund_urls(owner, some, event) for event in events))
-        self.charged -= sum(ended)
+    async def end(self, creator: uuid.UUID, urls: Sequence[str], event: Event) -> int:
+        owner = await self.takedowns.owner(creator)
+        return await self.takedowns.do.refund_urls(owner, await self._ids(creator, urls), event)
 
-    async def notice(self) -> None:
-        """A notice went out: what it names is not refunded any more."""
+    async def notice(self, creator: uuid.UUID, urls: Sequence[str]) -> None:
         await self.takedowns.db.execute(
-            "UPDATE urls SET state = 4, first_notice_at = now() WHERE refunded_at IS NULL AND id IN (SELECT id FROM urls LIMIT 3)"
+            "UPDATE urls SET state = 4, first_notice_at = now() WHERE refunded_at IS NULL AND id = ANY($1)",
+            await self._ids(creator, urls),
         )
 
     async def send_refunds(self) -> None:
         await asyncio.gather(*(self.takedowns.on.refunds.send(older_s=0, limit=50) for _ in range(2)))
 
-    async def delete(self) -> None:
-        if len(self.creators) > 1:
-            creator = self.creators.pop()
-            request = DeleteCreator(org_id=self.takedowns.org_id, creator_id=creator)
-            await self.takedowns.do.manage_creators.delete(request)
+    async def delete(self, creator: uuid.UUID) -> None:
+        request = DeleteCreator(org_id=self.takedowns.org_id, creator_id=creator)
+        await self.takedowns.do.manage_creators.delete(request)
+        await self.deliver()
 
     async def deliver(self) -> None:
         await self.takedowns.carry()
 
-    async def settle(self) -> None:
-        """Everything that is under way arrives."""
-        await self.takedowns.carry()
-        await self.takedowns.on.refunds.send(older_s=0, limit=1_000)
-        await self.takedowns.carry()
+    async def discrepancies(self) -> list[str]:
+        return await discrepancies(self.takedowns)
 
 
-async def discrepancies(world: World) -> list[str]:
-    """What the books and the rows do not agree on."""
-    takedowns = world.takedowns
-    await world.settle()
+async def discrepancies(takedowns: Takedowns) -> list[str]:
+    """Everything that is under way arrives; then what the books and the rows do not agree on."""
+    await takedowns.carry()
+    await takedowns.on.refunds.send(older_s=0, limit=1_000)
+    await takedowns.carry()
     paid = await takedowns.db.fetchval(PAID)
     books = await takedowns.billing.db.fetchrow(BOOKS, takedowns.org_id)
     assert books is not None
@@ -120,41 +101,31 @@ async def discrepancies(world: World) -> list[str]:
     return found
 
 
-@pytest.mark.parametrize("seed", SEEDS)
-async def test_the_ledger_holds_exactly_what_is_paid_for_and_not_refunded(takedowns: Takedowns, seed: int) -> None:
-    world = World(takedowns, random.Random(seed))
-    await world.register()
-    for _ in range(STEPS):
-        await world.step()
-    assert await discrepancies(world) == []
+async def test_any_interleaving_leaves_the_ledger_with_what_the_rows_say(takedowns: Takedowns) -> None:
+    loop = asyncio.get_running_loop()
 
+    def run(work: Coroutine[Any, Any, Any]) -> Any:
+        return asyncio.run_coroutine_threadsafe(work, loop).result(WORK_S_MAX)
 
-@settings(
-    max_examples=EXAMPLES, deadline=None, print_blob=True,
-    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.data_too_large],
-)  # fmt: skip
-@given(steps=st.lists(st.sampled_from(STEP_NAMES), min_size=4, max_size=20), seed=st.integers(0, 1_000_000))
-async def test_any_interleaving_leaves_the_ledger_with_what_the_rows_say(
-    takedowns: Takedowns, steps: list[str], seed: int
-) -> None:
-    world = World(takedowns, random.Random(seed))  # with creators of its own: the books go on from example to example
-    await world.register()
-    for name in ("submit", *steps):
-        await getattr(world, name)()
-    assert await discrepancies(world) == []
+    # Each life has creators of its own: the books go on from one to the next.
+    members = {"books": lambda: RealBooks(takedowns), "run": staticmethod(run)}
+    lives = settings(
+        max_examples=EXAMPLES, stateful_step_count=STEPS, deadline=None, print_blob=True, phases=[Phase.explicit, Phase.reuse, Phase.generate],
+        suppress_health_check=list(HealthCheck),
+    )  # fmt: skip
+    await asyncio.to_thread(run_state_machine_as_test, type("Money", (MoneyMachine,), members), settings=lives)
+    assert await takedowns.count("batches") > 0
 
 
 async def test_the_audit_finds_a_refund_that_is_given_twice(takedowns: Takedowns) -> None:
-    world = World(takedowns, random.Random(0))
-    await world.register()
-    await world.submit()
     # given a refund that does not remember that it was given
-    (creator,) = world.creators
+    creator = await takedowns.creator()
+    await takedowns.submit((creator, URLS))
     owner, ids = await takedowns.owner(creator), await takedowns.url_ids(creator)
     await takedowns.do.refund_urls(owner, ids[:1], Event.POISONED)
     await takedowns.db.execute("UPDATE urls SET refunded_at = NULL, state = 1 WHERE id = $1", ids[0])
     await takedowns.do.refund_urls(owner, ids[:1], Event.POISONED)
-    assert await discrepancies(world) != []
+    assert await discrepancies(takedowns) != []
 
 
 async def test_R107_four_concurrent_refunds_of_the_same_urls_give_each_back_once(takedowns: Takedowns) -> None:

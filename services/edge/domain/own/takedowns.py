@@ -9,7 +9,7 @@ from uuid import UUID
 
 import msgspec
 
-from libs.common.contracts import notices
+from libs.common.contracts import notices, takedowns
 from libs.common.contracts.envelope import Message
 from libs.common.contracts.notices import ActionShown, AnswerShown, LookShown, NoticeBrief, TakedownShown, TimelineEntry
 from libs.common.contracts.takedowns import HostContact
@@ -23,7 +23,7 @@ ACTIONS_MAX: Final = 25  # each carries its text: up to 100 URLs
 REFERENCE_LENGTH_MAX: Final = 200
 STATES: Final = (
     "queued", "resolving", "ready", "noticed", "acknowledged", "action_required", "removed", "delisted", "unresponsive",
-    "counter_noticed", "rejected", "cancelled", "failed_refunded",
+    "counter_noticed", "rejected", "cancelled", "reported", "failed_refunded",
 )  # fmt: skip
 _HOST_NAME: Final = re.compile(r"[A-Za-z0-9.:_-]{1,253}")
 _HOST: Final = Values(_HOST_NAME.pattern, "a host name")
@@ -68,6 +68,26 @@ class Filing(msgspec.Struct, frozen=True, kw_only=True):
     """What the host answered when its form was filled in."""
 
     reference: str | None = None
+
+
+class CsamOrder(msgspec.Struct, frozen=True, kw_only=True):
+    """URLs that show the abuse of children, for the authorities."""
+
+    urls: tuple[str, ...]
+
+
+class CsamReceipt(msgspec.Struct, frozen=True, kw_only=True):
+    """The report waits for a person, who tells the authorities; `stopped` takedowns of these URLs are not followed any more."""
+
+    report_id: UUID
+    url_count: int
+    stopped: int
+
+
+class Choices(msgspec.Struct, frozen=True, kw_only=True):
+    """`lumen`: whether copies of sent copyright notices go to the public Lumen database; off unless it was chosen."""
+
+    lumen: bool
 
 
 class NoticeDetail(msgspec.Struct, frozen=True, kw_only=True):
@@ -158,6 +178,29 @@ def _actions(asked: Asked) -> Message:
     return notices.ListActions(org_id=asked.org_id, limit=limit, after=_cursor(asked))
 
 
+def _report(asked: Asked) -> takedowns.ReportCsam:
+    order: CsamOrder = asked.body
+    return takedowns.ReportCsam(org_id=asked.org_id, key_id=asked.caller.key_id, urls=order.urls)
+
+
+def _reported(reply: takedowns.CsamReported) -> CsamReceipt:
+    return CsamReceipt(report_id=reply.report_id, url_count=reply.url_count, stopped=reply.stopped)
+
+
+def _choices(asked: Asked) -> notices.GetTakedownSettings:
+    return notices.GetTakedownSettings(org_id=asked.org_id)
+
+
+def _choose(asked: Asked) -> notices.UpdateTakedownSettings:
+    choices: Choices = asked.body
+    by = str(asked.by.key_id or asked.by.user_id or "")
+    return notices.UpdateTakedownSettings(org_id=asked.org_id, lumen=choices.lumen, by=by)
+
+
+def _chosen(reply: notices.TakedownSettings) -> Choices:
+    return Choices(lumen=reply.lumen)
+
+
 def _notice(asked: Asked) -> notices.GetNotice:
     return notices.GetNotice(org_id=asked.org_id, notice_id=asked.id("notice_id"))
 
@@ -230,6 +273,19 @@ ROUTES: Final = (
     OwnRoute(
         name="takedown_actions_list", method="GET", path="/action-items", permission="api_takedown_actions_list",
         query=query_of(limit=LIMIT, cursor=ID), data=ActionList, command=_actions, show=_to_do,
+    ),
+    OwnRoute(  # whoever may submit may do this: no role has to be changed for it
+        name="takedown_csam_report", method="POST", path="/csam-reports", permission="api_takedowns_submit", status=201,
+        body=CsamOrder, example={"urls": ["https://piracy-site.com/stolen-content"]}, data=CsamReceipt, command=_report,
+        show=_reported, is_repeatable=True,
+    ),
+    OwnRoute(  # it is about all of an organization's notices
+        name="takedown_settings_read", method="GET", path="/takedown-settings", permission="api_organization_read",
+        data=Choices, command=_choices, show=_chosen,
+    ),
+    OwnRoute(
+        name="takedown_settings_update", method="PATCH", path="/takedown-settings", permission="api_organization_update",
+        body=Choices, example={"lumen": False}, data=Choices, command=_choose, show=_chosen,
     ),
     OwnRoute(
         name="takedown_notices_read", method="GET", path="/notices/{notice_id}",

@@ -65,6 +65,8 @@ TAGS: Final = {
     "whoami": "The caller.",
     "takedowns": "What became of submitted URLs: states, notices, looks, and what is left for people.",
     "action-items": "What a person has to do.",
+    "takedown-settings": "What an organization chose about its takedowns.",
+    "csam-reports": "Material that shows the abuse of children: for the authorities.",
     "notices": "Notices, as they were sent or would be.",
     "hosts": "Who can remove what.",
 }
@@ -211,6 +213,9 @@ SUMMARIES: Final = {
     "takedown_actions_list": "List what a person has to do, with the text that is ready for it",
     "takedown_notices_read": "Read a notice as it was sent or would be, and what came back",
     "takedown_hosts_read": "Read who can remove what is on a host",
+    "takedown_settings_read": "Read what your organization chose about takedowns",
+    "takedown_settings_update": "Choose whether copies of your notices become public",
+    "takedown_csam_report": "Report URLs that show the abuse of children: people tell the authorities, nothing looks at them",
 }
 
 PARAMETERS: Final = {

@@ -54,3 +54,16 @@ def test_a_wrong_value_is_named_and_not_shown(name: str, value: str) -> None:
         found.mailbox()
     assert "secret-word" not in str(wrong.value)
     assert "secret-word" not in repr(settings(SENDING))
+
+
+@pytest.mark.parametrize("missing", ["FANGATE_AGENT_CITY", "FANGATE_CLOUDFLARE_ACCOUNT_ID"])
+async def test_an_abuse_desk_does_not_start_with_half_an_address_and_shows_no_token(missing: str) -> None:
+    whole = SENDING | {
+        "FANGATE_CLOUDFLARE_API_TOKEN": "secret-word", "FANGATE_CLOUDFLARE_ACCOUNT_ID": "0a", "FANGATE_AGENT_CITY": "Dublin",
+        "FANGATE_AGENT_STATE": "Leinster", "FANGATE_AGENT_COUNTRY": "IE",
+    }  # fmt: skip
+    assert list(await settings(whole).desks()) == ["cloudflare"]
+    assert await settings(SENDING).desks() == {}
+    with pytest.raises(SettingsError) as wrong:
+        await settings(whole | {missing: ""}).desks()
+    assert "secret-word" not in str(wrong.value) + repr(settings(whole))

@@ -32,7 +32,13 @@ def test_another_move_raises() -> None:
 
 def test_a_frozen_url_moves_only_by_its_source_being_delisted() -> None:
     frozen = {event for state, event in STEPS if state is State.COUNTER_NOTICED}
-    assert frozen == {Event.DELISTING_CONFIRMED}
+    assert frozen == {Event.DELISTING_CONFIRMED, Event.REPORTED}
+
+
+def test_what_was_reported_to_the_authorities_stays_so() -> None:
+    assert {event for state, event in STEPS if state is State.REPORTED} == set()
+    assert set(sources(Event.REPORTED)) == set(State) - {State.REPORTED}
+    assert State.REPORTED not in (*RECLAIMABLE, *REFUNDABLE)
 
 
 @pytest.mark.parametrize("state", list(State))
