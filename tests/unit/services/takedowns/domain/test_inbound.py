@@ -111,11 +111,12 @@ def test_a_broken_mail_is_for_a_person_and_breaks_nothing(raw: bytes) -> None:
 @pytest.mark.parametrize(
     "piece", ["please use ", "we are unable to ", "has been ", "<", "ticket no ", "https://form ", "provide more "]
 )
-def test_a_hostile_text_takes_no_time(piece: str) -> None:
+def test_a_hostile_text_is_read_in_linear_time(piece: str) -> None:
     mail = a_mail(piece * (100_000 // len(piece)), subtype="html" if piece == "<" else "plain")
-    started = time.perf_counter()
+    started = time.process_time()
     judge(mail)
-    assert time.perf_counter() - started < 2.0
+    # Of the processor, not of the clock on the wall: what tries every start anew takes minutes of it.
+    assert time.process_time() - started < 10.0
 
 
 def test_who_a_mail_was_sent_to() -> None:
