@@ -6,9 +6,11 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 
 import pytest
+from xdist.remote import Producer
 
 from deploy.local import ports
 from deploy.local.profile import RUN
+from tests.support.neighbours import BySystem, Neighbours, check_users_of_the_system, has_neighbours
 from tests.support.servers import (
     OwnRedis,
     Servers,
@@ -23,9 +25,20 @@ from tests.support.stack import Organization, Stack, running_stack
 from tests.support.txt_server import txt_server
 
 
-def pytest_configure() -> None:
+def pytest_configure(config: pytest.Config) -> None:
     # Ended from outside (`kill`, a CI's time limit), a run takes down what it started, as after Ctrl-C.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    if has_neighbours():
+        config.pluginmanager.register(Neighbours())
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    check_users_of_the_system(items)
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> BySystem:
+    """`-n 2`: how tests are dealt out to processes."""
+    return BySystem(config, log)
 
 
 @pytest.fixture(scope="session")

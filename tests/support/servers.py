@@ -20,7 +20,7 @@ import asyncpg
 import redis.asyncio
 
 from deploy.local import ports, redis_server
-from deploy.local.children import Child
+from deploy.local.children import Child, started_at
 from deploy.local.given import GivenServers, given_endpoints
 from deploy.local.management import Management
 from deploy.local.profile import RUN, Profile
@@ -149,7 +149,7 @@ class OwnRedis:
 @contextlib.contextmanager
 def running_servers() -> Iterator[Servers]:
     """Start the servers of a test run and migrate the template; all of it is gone afterwards."""
-    sweep()
+    sweep("test")
     chosen = os.environ.get("FANGATE_SERVERS", "native")
     if chosen not in {"native", "docker"}:
         raise RuntimeError(f"FANGATE_SERVERS: `native` or `docker`, not `{chosen}`")
@@ -193,10 +193,11 @@ def _servers_of_others(endpoints: Endpoints, origin: str) -> Iterator[Servers]:
             runner.run(_drop_database(servers, servers.template))
 
 
-def sweep(run: Path = RUN) -> None:
-    """Remove the folders of test runs that were killed. Their servers died with them."""
-    for folder in run.glob("test-*"):
-        if not Profile(folder.name, run=run).is_held:
+def sweep(kind: str, run: Path = RUN) -> None:
+    """Remove the folders `<kind>-<pid>…` of test runs that were killed. What they had started died with them."""
+    for folder in run.glob(f"{kind}-*"):
+        pid = folder.name.split("-")[1]
+        if pid.isdecimal() and started_at(int(pid)) == "":
             shutil.rmtree(folder, ignore_errors=True)
 
 
