@@ -37,8 +37,13 @@ async def run_program(command: Sequence[str], *, shown: str, env: Mapping[str, s
         if process.returncode is None:
             process.kill()
             await process.wait()
-    complaint = err.decode("utf-8", "replace").strip()[-2000:]
-    if process.returncode not in {0, _NOT_ANNOUNCED}:
+    return answer_of(process.returncode, out.decode("utf-8", "replace"), err.decode("utf-8", "replace"), shown=shown)
+
+
+def answer_of(status: int | None, out: str, err: str, *, shown: str) -> dict[str, Any]:
+    """The object that such a program printed. Raises ChildFailedError naming what is `shown`."""
+    complaint = err.strip()[-2000:]
+    if status not in {0, _NOT_ANNOUNCED}:
         raise ChildFailedError(f"{shown} failed: {complaint}")
     try:
         answer: dict[str, Any] = json.loads(out)
