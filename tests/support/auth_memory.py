@@ -235,13 +235,7 @@ class MemoryChange:
                 at=NOW if entry_id is None else datetime.fromtimestamp(id_ms(entry_id) / 1_000, UTC),
                 action=deed.action,
                 object_id=deed.object_id,
-                by="link"
-                if self._by.is_link
-                else "key"
-                if self._by.key_id
-                else "user"
-                if self._by.user_id
-                else "operator",
+                by=audit.actor_of(self._by),
                 key_id=self._by.key_id,
                 user_id=self._by.user_id,
                 address=self._by.address,
