@@ -21,6 +21,9 @@ SUPERUSER: Final = "fangate"
 # Half of what a crash could lose is nothing worth in tests, and costs them two thirds of their time.
 _UNSAFE: Final = ("fsync=off", "synchronous_commit=off", "full_page_writes=off")
 _INITDB_SECONDS_MAX: Final = 60.0
+# Where what is worth nothing after the run may lie: a database there is made in a tenth of the time (930 files).
+_MEMORY_DISK: Final = Path("/dev/shm")  # noqa: S108 (folders there are made 0711 and owned by the account)
+_MEMORY_BYTES_MIN: Final = 6 << 30  # free, or the cluster stays on the disk
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,11 +45,28 @@ def disguise() -> Disguise:
 
 
 def data_folder(folder: Path, as_: Disguise) -> Path:
-    """Where the cluster lives: in `folder`, or where another account can go, for `folder` may lie below a 0700 parent."""
+    """Where the cluster lives: in `folder`, or where another account can go, for `folder` may lie below a 0700 parent; or in memory,
+    if it was begun there.
+    """
+    in_memory = _outside(_MEMORY_DISK, folder)
+    if in_memory.exists():
+        return in_memory / "data"
     if as_.user is None:
         return folder / "data"
-    token = hashlib.sha256(str(folder).encode()).hexdigest()[:12]
-    return Path(f"/var/tmp/fangate-{os.geteuid()}") / token / "data"  # noqa: S108 (made 0711 and owned by the account)
+    return _outside(Path("/var/tmp"), folder) / "data"  # noqa: S108 (made 0711 and owned by the account)
+
+
+def _outside(disk: Path, folder: Path) -> Path:
+    """What stands for `folder` on another disk."""
+    token = hashlib.sha256(str(folder.absolute()).encode()).hexdigest()[:12]
+    return disk / f"fangate-{os.geteuid()}" / token
+
+
+def _memory_has_room() -> bool:
+    try:
+        return shutil.disk_usage(_MEMORY_DISK).free >= _MEMORY_BYTES_MIN
+    except OSError:
+        return False
 
 
 def spawn(programs: Programs, folder: Path, port: int, *, env: dict[str, str], log: Path, is_durable: bool) -> Child:
@@ -85,19 +105,26 @@ def remove(folder: Path) -> None:
 
 def prepare(parent: Path, as_: Disguise) -> None:
     """Make the folder above a cluster's data, so that its account can work there. Raises ChildFailedError."""
-    if as_.user is None:
+    if as_.user is None and not parent.is_relative_to(_MEMORY_DISK):
         parent.mkdir(parents=True, exist_ok=True)
         return
     parent.parent.mkdir(mode=0o711, exist_ok=True)
     if parent.parent.is_symlink() or parent.parent.stat().st_uid != os.geteuid():
         raise ChildFailedError(f"{parent.parent} belongs to somebody else; remove it")
     parent.mkdir(mode=0o700, exist_ok=True)
-    shutil.chown(parent, as_.user)
+    if as_.user is not None:
+        shutil.chown(parent, as_.user)
 
 
-async def initialize(programs: Programs, folder: Path, *, env: dict[str, str], log: Path) -> None:
-    """Make the cluster if there is none; the profile's lock must be held. Raises ChildFailedError."""
+async def initialize(
+    programs: Programs, folder: Path, *, env: dict[str, str], log: Path, is_durable: bool = True
+) -> None:
+    """Make the cluster if there is none; the profile's lock must be held. `is_durable=False`: it may lie in memory, where there is
+    enough. Raises ChildFailedError.
+    """
     as_ = disguise()
+    if not is_durable and not data_folder(folder, as_).exists() and _memory_has_room():
+        prepare(_outside(_MEMORY_DISK, folder), as_)
     data = data_folder(folder, as_)
     prepare(data.parent, as_)
     if (data / "PG_VERSION").exists():

@@ -95,7 +95,7 @@ class PrivateServers:
 
     async def _postgres(self) -> str:
         folder, log = self._profile.folder / "postgres", self._log("postgres")
-        await postgres.initialize(self._programs, folder, env=self._env, log=log)
+        await postgres.initialize(self._programs, folder, env=self._env, log=log, is_durable=self._is_durable)
         ports_used = self._ports("postgres")
         port = ports_used["postgres"]
         child = postgres.spawn(self._programs, folder, port, env=self._env, log=log, is_durable=self._is_durable)

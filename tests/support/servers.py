@@ -19,7 +19,7 @@ from urllib.parse import urlsplit, urlunsplit
 import asyncpg
 import redis.asyncio
 
-from deploy.local import ports, redis_server
+from deploy.local import ports, postgres, redis_server
 from deploy.local.children import Child, started_at
 from deploy.local.given import GivenServers, given_endpoints
 from deploy.local.management import Management
@@ -198,6 +198,7 @@ def sweep(kind: str, run: Path = RUN) -> None:
     for folder in run.glob(f"{kind}-*"):
         pid = folder.name.split("-")[1]
         if pid.isdecimal() and started_at(int(pid)) == "":
+            postgres.remove(folder / "postgres")  # wherever its data lies
             shutil.rmtree(folder, ignore_errors=True)
 
 

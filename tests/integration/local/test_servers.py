@@ -95,6 +95,8 @@ async def test_the_kernel_ends_the_servers_of_a_killed_run(tmp_path: Path) -> No
     await until(lambda: "ready" in run.tail(), timeout_s=60)
     processes = descendants([run.pid])
     assert len(processes) > 5  # three servers, and the processes of theirs
+    data = postgres.data_folder(tmp_path / "run" / "test-1" / "postgres", postgres.disguise())
+    assert (data / "PG_VERSION").exists()
 
     run.send(signal.SIGKILL)
 
@@ -103,6 +105,7 @@ async def test_the_kernel_ends_the_servers_of_a_killed_run(tmp_path: Path) -> No
     # and the next run removes what they wrote
     sweep("test", tmp_path / "run")
     assert list((tmp_path / "run").iterdir()) == []
+    assert not data.parent.exists()
 
 
 async def test_every_test_has_a_database_of_its_own(servers: Servers) -> None:
