@@ -5,6 +5,7 @@ import signal
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 from xdist.remote import Producer
 
@@ -28,6 +29,11 @@ from tests.support.txt_server import txt_server
 def pytest_configure(config: pytest.Config) -> None:
     # Ended from outside (`kill`, a CI's time limit), a run takes down what it started, as after Ctrl-C.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    # How long an example takes depends on the neighbours: no test judges it.
+    hypothesis.settings.register_profile(
+        "house", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+    )
+    hypothesis.settings.load_profile("house")
     if has_neighbours():
         config.pluginmanager.register(Neighbours())
 
