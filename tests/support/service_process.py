@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
-from tests.support.operators import operate
+from deploy.local.operators import operate
 
 START_SECONDS = 30.0
 

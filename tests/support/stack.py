@@ -23,12 +23,11 @@ import redis.asyncio
 
 from deploy.local import ports
 from deploy.local.children import Child, signal_if_alive, tail_of
-from deploy.local.commands import answer_of
 from deploy.local.environment import read_env_file
+from deploy.local.operators import run_at_desk
 from deploy.local.profile import ROOT, Profile
 from deploy.local.seed import DEMO_PASSWORD
 from tests.support.gateway_client import Answer
-from tests.support.operators import operate
 from tests.support.servers import sweep
 from tests.support.txt_server import TxtServer
 
@@ -81,9 +80,7 @@ class Stack:
 
     async def cli(self, service: str, *arguments: str, stdin: str = "") -> dict[str, Any]:
         """A service's command line; the object it prints."""
-        env = {"PATH": os.environ["PATH"], **self.env}
-        shown = f"services.{service} {' '.join(arguments[:2])}"
-        return answer_of(*await operate(service, arguments, env=env, stdin=stdin), shown=shown)
+        return await run_at_desk(service, *arguments, env={"PATH": os.environ["PATH"], **self.env}, stdin=stdin)
 
     async def an_organization(
         self,

@@ -1,7 +1,8 @@
 """The services' command lines without starting Python for each: one process per service has imported it, and forks for each command.
 
-What runs is `main` of the service's `cli.py`, in a process of its own, with its arguments, environment and standard streams. That
-`python -m services.<name>` leads there is shown by the launcher, which seeds every system in that way.
+For who gives many commands in a row: a system is seeded by two dozen, a test's tenant is made by eight. What runs is `main` of the
+service's `cli.py`, in a process of its own, with its arguments, environment and standard streams, as `python -m services.<name>`
+would have it. Where forking is not safe (anywhere but on Linux), that is what runs.
 """
 
 import asyncio
@@ -20,10 +21,10 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any, Final, TypeAlias
 
-from deploy.local.children import Child
+from deploy.local.children import Child, ChildFailedError
+from deploy.local.commands import answer_of, run_streams
 from deploy.local.profile import ROOT
 
-START_SECONDS_MAX: Final = 60.0
 COMMAND_SECONDS_MAX: Final = 60.0
 LOOK_SECONDS: Final = 0.05
 STREAM_BYTES_MAX: Final = 64 * 1024 * 1024  # of what a command prints
@@ -33,32 +34,51 @@ Main: TypeAlias = Callable[[Sequence[str]], int]
 _desks: Final[dict[str, "_Desk"]] = {}
 
 
+async def run_at_desk(service: str, *arguments: str, env: Mapping[str, str], stdin: str = "") -> dict[str, Any]:
+    """`python -m services.<service> <arguments>`; the object that it prints. Raises ChildFailedError."""
+    shown = f"services.{service} {' '.join(arguments[:2])}"
+    return answer_of(*await operate(service, arguments, env=env, stdin=stdin), shown=shown)
+
+
 async def operate(
     service: str, words: Sequence[str], *, env: Mapping[str, str], stdin: str = ""
 ) -> tuple[int, str, str]:
-    """Exit status, standard output, standard error of `python -m services.<service> <words>`."""
+    """Exit status, standard output, standard error of `python -m services.<service> <words>`. Raises ChildFailedError."""
+    if sys.platform != "linux":
+        command = [sys.executable, "-m", f"services.{service}", *words]
+        return await run_streams(command, shown=f"services.{service}", env=env, stdin=stdin)
     if service not in _desks:
         _desks[service] = _Desk(service)
-    async with asyncio.timeout(COMMAND_SECONDS_MAX):
-        return await _desks[service].ask({"words": list(words), "env": dict(env), "stdin": stdin})
+    try:
+        async with asyncio.timeout(COMMAND_SECONDS_MAX):
+            return await _desks[service].ask({"words": list(words), "env": dict(env), "stdin": stdin})
+    except TimeoutError as exc:
+        raise ChildFailedError(f"services.{service} took longer than {COMMAND_SECONDS_MAX:.0f} s") from exc
+
+
+def close_desks() -> None:
+    """No more commands for now: the processes end."""
+    while _desks:
+        _desks.popitem()[1].close()
 
 
 class _Desk:
     """The process that forks, from the outside. It ends with this one."""
 
     def __init__(self, service: str) -> None:
+        self._service = service
         self._folder = tempfile.TemporaryDirectory(prefix="desk-")
         self._socket = Path(self._folder.name) / "socket"
         env = {name: value for name, value in os.environ.items() if not name.startswith("FANGATE_")}
-        command = [sys.executable, "-m", "tests.support.operators", service, self._socket]
+        command = [sys.executable, "-m", "deploy.local.operators", service, self._socket]
         self._child = Child.spawn("desk", command, env=env, log=Path(self._folder.name) / "log", cwd=ROOT)
-        atexit.register(self._close)
+        atexit.register(self.close)
 
     async def ask(self, asked: dict[str, Any]) -> tuple[int, str, str]:
-        async with asyncio.timeout(START_SECONDS_MAX):
-            while not self._socket.exists():
-                assert self._child.exit_code is None, self._child.tail()
-                await asyncio.sleep(LOOK_SECONDS)
+        while not self._socket.exists():
+            if self._child.exit_code is not None:
+                raise ChildFailedError(f"services.{self._service} has no command line:\n{self._child.tail()}")
+            await asyncio.sleep(LOOK_SECONDS)
         reader, writer = await asyncio.open_unix_connection(self._socket, limit=STREAM_BYTES_MAX)
         try:
             writer.write(json.dumps(asked).encode() + b"\n")
@@ -67,12 +87,14 @@ class _Desk:
             writer.close()
             with contextlib.suppress(OSError):
                 await writer.wait_closed()
-        assert told, f"{asked['words']} was killed: {self._child.tail()}"
+        if not told:
+            raise ChildFailedError(f"services.{self._service} was killed:\n{self._child.tail()}")
         status, out, err = json.loads(told)
         return status, out, err
 
-    def _close(self) -> None:
-        self._child.send(signal.SIGKILL)
+    def close(self) -> None:
+        atexit.unregister(self.close)
+        self._child.send(signal.SIGKILL, group=True)
         self._folder.cleanup()
 
 
