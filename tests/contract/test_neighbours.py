@@ -98,8 +98,16 @@ def test_a_unit_of_work_is_a_file_or_all_of_the_one_system(nodeid: str, unit: st
     assert a_scheduler()._split_scope(nodeid) == unit
 
 
-def test_what_takes_long_is_dealt_out_first() -> None:
-    units = ["tests/unit/a.py", "tests/contract/b.py", "tests/fault/c.py", WHOLE_SYSTEM, "tests/integration/d.py"]
+def test_what_takes_long_is_dealt_out_first_and_what_must_be_alone_last() -> None:
+    lonely = "tests/integration/edge/test_outages.py"
+    units = [
+        lonely,
+        "tests/unit/a.py",
+        "tests/contract/b.py",
+        "tests/fault/c.py",
+        WHOLE_SYSTEM,
+        "tests/integration/d.py",
+    ]
     scheduler = a_scheduler()
     scheduler.workqueue = OrderedDict((unit, {}) for unit in units)
     node = Mock(spec=["send_runtest_some"])  # a process of xdist's
@@ -108,6 +116,7 @@ def test_what_takes_long_is_dealt_out_first() -> None:
         scheduler._assign_work_unit(node)
     assert list(scheduler.assigned_work[node]) == [
         WHOLE_SYSTEM, "tests/fault/c.py", "tests/integration/d.py", "tests/contract/b.py", "tests/unit/a.py",
+        lonely,
     ]  # fmt: skip
 
 

@@ -6,6 +6,7 @@ In one process, as when a test is run by hand, nothing here has an effect.
 
 import contextlib
 import fcntl
+import functools
 import os
 from collections.abc import Generator, Iterator
 from pathlib import Path
@@ -15,7 +16,7 @@ import pytest
 from xdist.scheduler import LoadScopeScheduling
 from xdist.workermanage import WorkerController
 
-from deploy.local.profile import RUN
+from deploy.local.profile import ROOT, RUN
 
 WHOLE_SYSTEM: Final = "the whole system"
 # Where tests may ask for the one system of a run (the fixture `stack`). They go to one process, or each would start its own.
@@ -41,9 +42,19 @@ class BySystem(LoadScopeScheduling):  # type: ignore[misc]  # a library without 
 def _turn(unit: str) -> int:
     if unit == WHOLE_SYSTEM:
         return 0
+    if has_lonely_tests(ROOT / unit):
+        return (
+            len(LONG_FIRST) + 2
+        )  # by then nobody is in the middle of a long test, for the end of which one would wait
     return next(
         (turn for turn, folder in enumerate(LONG_FIRST, start=1) if unit.startswith(folder)), len(LONG_FIRST) + 1
     )
+
+
+@functools.cache
+def has_lonely_tests(file: Path) -> bool:
+    """Whether tests of a file must be alone, by its text: whoever deals out tests has not imported them."""
+    return file.is_file() and "mark.alone" in file.read_text(encoding="utf-8")
 
 
 def check_users_of_the_system(items: list[pytest.Item]) -> None:

@@ -5,6 +5,8 @@ import time
 from collections.abc import Awaitable, Callable
 from uuid import uuid4
 
+import pytest
+
 from libs.common.clock import SystemClock
 from libs.common.contracts.auth import KeyRevoked, Limits, OrganizationChanged
 from libs.common.contracts.envelope import Context
@@ -57,6 +59,7 @@ async def test_without_redis_a_revoked_key_passes_for_a_second_at_most(redis_ser
         assert (await get(edge, key, model)).status == 401
 
 
+@pytest.mark.alone  # it measures time
 async def test_a_stalled_redis_costs_one_timeout_and_then_nothing(redis_server: OwnServer) -> None:
     server = await redis_server()
     async with running_edge(server.url, redis_timeout_s=0.15) as edge:

@@ -108,6 +108,7 @@ def test_a_broken_mail_is_for_a_person_and_breaks_nothing(raw: bytes) -> None:
     list(recipients(mail))
 
 
+@pytest.mark.alone  # it measures time
 @pytest.mark.parametrize(
     "piece", ["please use ", "we are unable to ", "has been ", "<", "ticket no ", "https://form ", "provide more "]
 )
