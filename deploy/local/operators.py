@@ -26,6 +26,7 @@ from deploy.local.commands import answer_of, run_streams
 from deploy.local.profile import ROOT
 
 COMMAND_SECONDS_MAX: Final = 60.0
+END_SECONDS_MAX: Final = 10.0  # of a process that was killed
 LOOK_SECONDS: Final = 0.05
 STREAM_BYTES_MAX: Final = 64 * 1024 * 1024  # of what a command prints
 
@@ -56,10 +57,10 @@ async def operate(
         raise ChildFailedError(f"services.{service} took longer than {COMMAND_SECONDS_MAX:.0f} s") from exc
 
 
-def close_desks() -> None:
+async def close_desks() -> None:
     """No more commands for now: the processes end."""
     while _desks:
-        _desks.popitem()[1].close()
+        await _desks.popitem()[1].close()
 
 
 class _Desk:
@@ -72,7 +73,7 @@ class _Desk:
         env = {name: value for name, value in os.environ.items() if not name.startswith("FANGATE_")}
         command = [sys.executable, "-m", "deploy.local.operators", service, self._socket]
         self._child = Child.spawn("desk", command, env=env, log=Path(self._folder.name) / "log", cwd=ROOT)
-        atexit.register(self.close)
+        atexit.register(self._abandon)
 
     async def ask(self, asked: dict[str, Any]) -> tuple[int, str, str]:
         while not self._socket.exists():
@@ -92,8 +93,12 @@ class _Desk:
         status, out, err = json.loads(told)
         return status, out, err
 
-    def close(self) -> None:
-        atexit.unregister(self.close)
+    async def close(self) -> None:
+        atexit.unregister(self._abandon)
+        self._abandon()
+        await self._child.wait(END_SECONDS_MAX)
+
+    def _abandon(self) -> None:
         self._child.send(signal.SIGKILL, group=True)
         self._folder.cleanup()
 
