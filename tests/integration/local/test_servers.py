@@ -95,7 +95,7 @@ async def test_the_kernel_ends_the_servers_of_a_killed_run(tmp_path: Path) -> No
     await until(lambda: "ready" in run.tail(), timeout_s=60)
     processes = descendants([run.pid])
     assert len(processes) > 5  # three servers, and the processes of theirs
-    data = postgres.data_folder(tmp_path / "run" / "test-1" / "postgres", postgres.disguise())
+    data = postgres.data_folder(tmp_path / "run" / f"test-{run.pid}" / "postgres", postgres.disguise())
     assert (data / "PG_VERSION").exists()
 
     run.send(signal.SIGKILL)
