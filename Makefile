@@ -3,6 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 PYTEST := $(BIN)/python -m pytest -q
+TEST_PROCESSES ?= auto
 
 .DEFAULT_GOAL := help
 .PHONY: help setup bootstrap tools run up down status demo test unit integration contract e2e fault year faults bench day capacity runbooks \
@@ -38,7 +39,7 @@ tools: setup ## install what only tests use: curl, Chromium, libfaketime
 	@$(PYTHON) -m deploy.local.bootstrap tools
 
 test: setup bootstrap tools lint types imports deps ## lint, types and every test, on private servers: all that CI runs
-	@$(PYTEST) tests
+	@$(PYTEST) -rfEs -n $(TEST_PROCESSES) tests
 
 unit: setup ## tests of rules and use cases: no sockets, no servers
 	@$(PYTEST) tests/unit

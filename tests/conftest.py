@@ -5,10 +5,13 @@ import signal
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
+from xdist.remote import Producer
 
 from deploy.local import ports
 from deploy.local.profile import RUN
+from tests.support.neighbours import BySystem, Neighbours, check_users_of_the_system, has_neighbours
 from tests.support.servers import (
     OwnRedis,
     Servers,
@@ -23,9 +26,25 @@ from tests.support.stack import Organization, Stack, running_stack
 from tests.support.txt_server import txt_server
 
 
-def pytest_configure() -> None:
+def pytest_configure(config: pytest.Config) -> None:
     # Ended from outside (`kill`, a CI's time limit), a run takes down what it started, as after Ctrl-C.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    # How long an example takes depends on the neighbours: no test judges it.
+    hypothesis.settings.register_profile(
+        "house", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+    )
+    hypothesis.settings.load_profile("house")
+    if has_neighbours():
+        config.pluginmanager.register(Neighbours())
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    check_users_of_the_system(items)
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> BySystem:
+    """`-n 2`: how tests are dealt out to processes."""
+    return BySystem(config, log)
 
 
 @pytest.fixture(scope="session")

@@ -23,6 +23,13 @@ async def run_command(service: str, *arguments: str, env: Mapping[str, str], std
 
 async def run_program(command: Sequence[str], *, shown: str, env: Mapping[str, str], stdin: str = "") -> dict[str, Any]:
     """Any program that ends in such an object. Raises ChildFailedError naming what is `shown`."""
+    return answer_of(*await run_streams(command, shown=shown, env=env, stdin=stdin), shown=shown)
+
+
+async def run_streams(
+    command: Sequence[str], *, shown: str, env: Mapping[str, str], stdin: str = ""
+) -> tuple[int, str, str]:
+    """Exit status, standard output, standard error. Raises ChildFailedError where it takes too long."""
     process = await asyncio.create_subprocess_exec(
         *command,
         stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
@@ -37,8 +44,13 @@ async def run_program(command: Sequence[str], *, shown: str, env: Mapping[str, s
         if process.returncode is None:
             process.kill()
             await process.wait()
-    complaint = err.decode("utf-8", "replace").strip()[-2000:]
-    if process.returncode not in {0, _NOT_ANNOUNCED}:
+    return process.returncode or 0, out.decode("utf-8", "replace"), err.decode("utf-8", "replace")
+
+
+def answer_of(status: int, out: str, err: str, *, shown: str) -> dict[str, Any]:
+    """The object that such a program printed. Raises ChildFailedError naming what is `shown`."""
+    complaint = err.strip()[-2000:]
+    if status not in {0, _NOT_ANNOUNCED}:
         raise ChildFailedError(f"{shown} failed: {complaint}")
     try:
         answer: dict[str, Any] = json.loads(out)

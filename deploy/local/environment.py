@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from deploy.local.commands import run_command
 from deploy.local.given import VARIABLES
+from deploy.local.operators import run_at_desk
 
 STATEFUL: Final = ("auth", "billing", "edge", "sessions", "takedowns")  # those with a schema
 SERVICES: Final = ("sandbox", "billing", "auth", "sessions", "takedowns", "edge")  # the order in which they may start
@@ -114,7 +114,7 @@ class Environment:
 
     async def run(self, service: str, *arguments: str, stdin: str = "") -> dict[str, Any]:
         """A service's command line, with that service's settings; the object it prints. Raises ChildFailedError."""
-        return await run_command(service, *arguments, env=self.of(service), stdin=stdin)
+        return await run_at_desk(service, *arguments, env=self.of(service), stdin=stdin)
 
     def _settings(self, instance: str) -> dict[str, str]:
         service = service_of(instance)

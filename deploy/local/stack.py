@@ -18,6 +18,7 @@ from deploy.local.children import Child, Identity, signal_if_alive, started_at
 from deploy.local.environment import Environment, instances, number, service_of
 from deploy.local.given import GivenServers, given_endpoints
 from deploy.local.management import Management
+from deploy.local.operators import close_desks
 from deploy.local.profile import ROOT, Profile, write_private
 from deploy.local.seed import Seed
 from deploy.local.servers import PrivateServers, Servers
@@ -80,7 +81,10 @@ class Stack:
         started = time.monotonic()
         demo_env = self._profile.run / "demo.env"
         self.seed = Seed(environment, self._profile.folder, demo_env, database_id)
-        self.demo = await self.seed.plant()
+        try:
+            self.demo = await self.seed.plant()
+        finally:
+            await close_desks()
         self._said("demo organization", started)
         self._profile.remember(phase="ready", url=environment.base_url, admin_urls=environment.admin_urls)
 

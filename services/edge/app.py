@@ -28,7 +28,7 @@ from services.edge.entry.front import Front, Listed, Prefixed
 from services.edge.entry.http import Edge
 from services.edge.entry.join_page import JoinPage
 from services.edge.entry.link_pages import LinkPages
-from services.edge.entry.oauth_endpoints import OAuthEndpoints
+from services.edge.entry.oauth_endpoints import TOKEN_CALLS_MAX, OAuthEndpoints
 from services.edge.entry.password_page import PasswordPage
 from services.edge.entry.proxies import TrustedProxies
 from services.edge.entry.security_txt import SecurityTxt
@@ -48,6 +48,7 @@ from services.edge.store.admission import RedisAdmission
 from services.edge.store.failures import CountedFailures
 from services.edge.store.idempotency import PostgresAnswers
 from services.edge.store.local import LocalAdmission
+from services.edge.store.pace import CountedCalls
 from services.edge.store.principals import CachedPrincipals
 from services.edge.store.refills import Refills
 from services.edge.store.sealed_answers import SealedAnswers
@@ -205,7 +206,9 @@ def people(
     sessions = KeepSession(ring, services, passwords, clock)
     account = ManageAccount(services, sessions, passwords, admission, clock)
     consent = AuthorizeApp(services, sessions, admission, clock)
-    oauth = OAuthEndpoints(TradeTokens(ring, services, admission, clock), failures=failures("client-"), **wiring)
+    pace = CountedCalls(redis, clock, calls_max=TOKEN_CALLS_MAX, prefix=settings.redis_prefix)
+    tokens = TradeTokens(ring, services, admission, clock)
+    oauth = OAuthEndpoints(tokens, pace, failures=failures("client-"), **wiring)
     came_back = ConsentCallback(
         ask_consent,
         link_prefix=connect_page.prefix,

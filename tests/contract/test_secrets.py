@@ -67,7 +67,7 @@ def test_R163_no_secret_is_in_the_tree() -> None:
         'password = "correct-horse"',
         new_key("fgk_"),
     ],
-    ids=lambda planted: planted[:12],
+    ids=lambda planted: planted[:4],
 )
 def test_a_planted_secret_is_found(planted: str) -> None:
     assert finds(f"x = {planted}\n", is_made_up=False)

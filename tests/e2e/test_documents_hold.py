@@ -24,7 +24,7 @@ CASES = int(os.environ.get("FUZZ_CASES", "0"))  # random requests in all; 0 = a 
 OPERATIONS = 150  # in all documents, about
 DOCUMENTS = Path(__file__).resolve().parents[2] / "docs/openapi"
 SPARE = 3  # of what a run may delete
-BORDER_SECONDS = 300
+BORDER_SECONDS = 900
 
 pytestmark = pytest.mark.timeout(BORDER_SECONDS + CASES)
 

@@ -11,19 +11,56 @@ import msgspec
 
 from libs.common.contracts.auth import Actor, AuditEntry, OrganizationChanged
 from libs.common.contracts.envelope import Message
+from libs.common.contracts.webhooks import Announcement, Attempt
 from libs.common.ids import id_ms, uuid7
-from services.auth.domain import audit
+from services.auth.domain import app_audit, audit
+from services.auth.domain.app import App, Domain, Secret
 from services.auth.domain.audit import Deed
 from services.auth.domain.errors import Conflict, NotFound, OrganizationDeleted
-from services.auth.domain.grant import TokenHolder
+from services.auth.domain.grant import Code, Grant, Token, TokenHolder
 from services.auth.domain.key import Key, KeyHolder, KeyKind, KeyState, ListedKey
 from services.auth.domain.organization import Organization, OrganizationState, Subscription, User, UserState
 from services.auth.domain.role import Role
+from services.auth.domain.sign_in import BrowserSession, PasswordLink
 from services.auth.domain.user import Invitation, InvitationView, ListedUser, is_owner
+from services.auth.domain.webhook import Endpoint
+from services.auth.domain.webhook_events import Event
 from tests.support.auth import NOW
 
 
-class _Tables(msgspec.Struct, kw_only=True):
+class Signer(msgspec.Struct):
+    """A secret of an endpoint."""
+
+    secret: str
+    created_at: datetime
+    ends_at: datetime | None = None
+
+
+class Underway(msgspec.Struct):
+    """A delivery's row."""
+
+    delivery_id: uuid.UUID
+    webhook_id: uuid.UUID
+    event_id: uuid.UUID
+    state: str
+    created_at: datetime
+    finished_at: datetime | None = None
+    begun_at: datetime | None = None
+    tries: int = 0  # of this ladder
+    attempts: list[Attempt] = []
+
+
+class Line(msgspec.Struct):
+    """What waits for an endpoint about one entity."""
+
+    line_id: int
+    due_at: datetime
+    claimed_until: datetime | None = None
+
+
+class Tables(msgspec.Struct, kw_only=True):
+    """All that is kept."""
+
     organizations: dict[uuid.UUID, Organization] = {}
     users: dict[uuid.UUID, User] = {}
     roles: dict[uuid.UUID, Role] = {}
@@ -35,9 +72,27 @@ class _Tables(msgspec.Struct, kw_only=True):
     removed_roles: dict[uuid.UUID, datetime] = {}
     audit: list[AuditEntry] = []
     audit_of: dict[uuid.UUID, uuid.UUID] = {}  # entry -> organization
+    # of apps and sign-in (`auth_app_memory.py`)
+    apps: dict[uuid.UUID, App] = {}
+    domains: dict[uuid.UUID, dict[str, Domain]] = {}  # by app
+    secrets: dict[uuid.UUID, tuple[uuid.UUID, Secret]] = {}  # with the app
+    grants: dict[uuid.UUID, Grant] = {}
+    codes: dict[str, Code] = {}
+    tokens: dict[uuid.UUID, Token] = {}
+    password_links: dict[str, PasswordLink] = {}  # open ones
+    sessions: dict[uuid.UUID, BrowserSession] = {}
+    # of webhooks (`auth_webhook_memory.py`)
+    endpoints: dict[uuid.UUID, Endpoint] = {}
+    signers: dict[uuid.UUID, list[Signer]] = {}  # by endpoint, oldest first
+    heralded: dict[uuid.UUID, Event] = {}
+    deliveries: dict[uuid.UUID, Underway] = {}
+    heralded_at: dict[uuid.UUID, datetime] = {}
+    lines: dict[tuple[uuid.UUID, str], Line] = {}
+    last_line: int = 0
+    announcements: list[Announcement] = []
 
 
-def _holder_of(tables: _Tables, key: Key) -> KeyHolder:
+def _holder_of(tables: Tables, key: Key) -> KeyHolder:
     return KeyHolder(
         key=key,
         organization=tables.organizations[key.org_id],
@@ -49,7 +104,7 @@ def _holder_of(tables: _Tables, key: Key) -> KeyHolder:
 class MemoryChange:
     """A change works on a copy of the tables, which takes their place at the commit."""
 
-    def __init__(self, tables: _Tables, organization: Organization, by: Actor | None = None) -> None:
+    def __init__(self, tables: Tables, organization: Organization, by: Actor | None = None) -> None:
         self._by = by or Actor()
         self.organization = organization
         self.av = organization.av + 1
@@ -121,6 +176,7 @@ class MemoryChange:
 
     async def set_password(self, user_id: uuid.UUID, digest: str, at: datetime) -> None:
         self._tables.passwords[user_id] = digest
+        self.did(app_audit.password_set(user_id))
 
     async def personal_keys(self, user_id: uuid.UUID) -> list[Key]:
         return [
@@ -235,13 +291,7 @@ class MemoryChange:
                 at=NOW if entry_id is None else datetime.fromtimestamp(id_ms(entry_id) / 1_000, UTC),
                 action=deed.action,
                 object_id=deed.object_id,
-                by="link"
-                if self._by.is_link
-                else "key"
-                if self._by.key_id
-                else "user"
-                if self._by.user_id
-                else "operator",
+                by=audit.actor_of(self._by),
                 key_id=self._by.key_id,
                 user_id=self._by.user_id,
                 address=self._by.address,
@@ -265,7 +315,7 @@ class MemoryAccounts:
     """`Accounts` and `KeyHolders` in memory; `events` is what would be on the bus, in order."""
 
     def __init__(self) -> None:
-        self._tables = _Tables()
+        self._tables = Tables()
         self._lock = asyncio.Lock()
 
     @property
@@ -368,7 +418,7 @@ class MemoryAccounts:
         return None
 
     async def find_token(self, digests: Sequence[str]) -> TokenHolder | None:
-        return None  # apps are tested on Postgres
+        return None  # of a memory without apps
 
     async def rewrite_digest(self, key: Key, *, pepper: str, digest: str) -> None:
         stored = self._tables.keys[key.key_id]
@@ -376,7 +426,7 @@ class MemoryAccounts:
             self._tables.keys[key.key_id] = msgspec.structs.replace(stored, pepper=pepper, digest=digest)
 
     @contextlib.asynccontextmanager
-    async def _transaction(self) -> AsyncIterator[_Tables]:
+    async def _transaction(self) -> AsyncIterator[Tables]:
         async with self._lock:
             copied = copy.deepcopy(self._tables)
             yield copied

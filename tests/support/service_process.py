@@ -10,6 +10,8 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
+from deploy.local.operators import operate
+
 START_SECONDS = 30.0
 
 
@@ -89,12 +91,8 @@ class Operator:
 
     async def run(self, command: str | Sequence[str], stdin: str = "") -> tuple[int, str, str]:
         """Exit status, standard output, standard error of a command, given as one text or word by word."""
-        process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", f"services.{self.service}", *(command.split() if isinstance(command, str) else command),
-            env=self.env, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
-        )  # fmt: skip
-        out, err = await process.communicate(stdin.encode())
-        return process.returncode or 0, out.decode(), err.decode()
+        words = command.split() if isinstance(command, str) else command
+        return await operate(self.service, words, env=self.env, stdin=stdin)
 
     async def __call__(self, command: str, stdin: str = "") -> Any:
         """The JSON object that a successful command prints, on one line."""

@@ -23,11 +23,12 @@ import redis.asyncio
 
 from deploy.local import ports
 from deploy.local.children import Child, signal_if_alive, tail_of
-from deploy.local.commands import run_command
 from deploy.local.environment import read_env_file
-from deploy.local.profile import ROOT, RUN, Profile
+from deploy.local.operators import run_at_desk
+from deploy.local.profile import ROOT, Profile
 from deploy.local.seed import DEMO_PASSWORD
 from tests.support.gateway_client import Answer
+from tests.support.servers import sweep
 from tests.support.txt_server import TxtServer
 
 START_SECONDS_MAX: Final = 180
@@ -79,7 +80,7 @@ class Stack:
 
     async def cli(self, service: str, *arguments: str, stdin: str = "") -> dict[str, Any]:
         """A service's command line; the object it prints."""
-        return await run_command(service, *arguments, env={"PATH": os.environ["PATH"], **self.env}, stdin=stdin)
+        return await run_at_desk(service, *arguments, env={"PATH": os.environ["PATH"], **self.env}, stdin=stdin)
 
     async def an_organization(
         self,
@@ -301,9 +302,7 @@ async def a_stack(run: Path, *, launcher: str = "deploy.local", **settings: str)
     """The same inside a running loop; `settings` (`FANGATE_…`) are what a person would set before `make run`. `launcher` names
     the program.
     """
-    for folder in RUN.glob("stack-*"):  # of runs that were killed; their processes died with them
-        if not Profile("dev", run=folder).is_held and folder != run:
-            shutil.rmtree(folder, ignore_errors=True)
+    sweep("stack")
     command = [sys.executable, "-m", launcher, "--run-dir", str(run), "serve"]
     env = {name: value for name, value in os.environ.items() if not name.startswith("FANGATE_")}
     port, admin_port = ports.pick(2)  # far from those of a system that a person runs here

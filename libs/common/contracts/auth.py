@@ -80,6 +80,7 @@ class Actor(msgspec.Struct, frozen=True, kw_only=True):
     user_id: uuid.UUID | None = None
     address: str = ""  # the client's, as the edge sees it past trusted proxies
     is_link: bool = False  # a one-time link was followed; `user_id` is whose it is, if anybody's
+    is_system: bool = False  # nobody asked: it follows from something else. Never in a command
 
 
 class Moved(msgspec.Struct, frozen=True, kw_only=True):
@@ -150,7 +151,7 @@ class ListAudit(Message, frozen=True, kw_only=True):
 
 
 class AuditEntry(msgspec.Struct, frozen=True, kw_only=True):
-    """Who did what, when, from where. `by` is `key`, `link`, `user` or `operator`; `details` are plain facts, never secrets."""
+    """Who did what, when, from where. `by` is `key`, `link`, `user`, `operator` or `system` (nobody asked for it); `details` are plain facts, never secrets."""
 
     entry_id: uuid.UUID
     at: datetime

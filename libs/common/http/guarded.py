@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import ipaddress
 import socket
+import ssl
 import zlib
 from collections.abc import Callable, Collection, Mapping
 from contextvars import ContextVar
@@ -92,10 +93,12 @@ class GuardedClient:
         connections_max: int = CONNECTIONS_MAX,
         allowed: Collection[tuple[str, int]] = (),
         resolver: AbstractResolver | None = None,
+        authorities: ssl.SSLContext | None = None,
     ) -> Self:
         """`admit` judges every URL before it is asked for, redirects too: it returns the form to use or raises ValueError.
 
-        `allowed` are (address, port) pairs of this machine that tests serve on. No setting fills it in production.
+        `allowed` are (address, port) pairs of this machine that tests serve on. No setting fills it in production. `authorities`
+        are believed about whom a certificate is for; None: those of this machine.
         """
         connector = aiohttp.TCPConnector(
             limit=connections_max,
@@ -103,6 +106,7 @@ class GuardedClient:
             force_close=True,  # a kept connection would spare the next fetch its guard
             use_dns_cache=False,
             resolver=resolver,
+            ssl=True if authorities is None else authorities,
             socket_factory=_socket_factory(frozenset(allowed)),
         )
         session = aiohttp.ClientSession(

@@ -40,3 +40,8 @@ def lease_refill_lock(org: UUID, prefix: str = "") -> str:
 def failures(address: str, prefix: str = "") -> str:
     """Hash: failed authentications of a client address (IPv6: its /64)."""
     return f"{prefix}fail:{{{address}}}"
+
+
+def pace(who: str, prefix: str = "") -> str:
+    """String: calls of a client of OAuth at the token endpoint, until their window ends."""
+    return f"{prefix}pace:{{{who}}}"

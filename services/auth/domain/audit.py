@@ -4,11 +4,12 @@ from here, so that no use case can forget one.
 
 import uuid
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 import msgspec
 
+from libs.common.contracts.auth import Actor
 from libs.common.contracts.billing import SubscriptionManaged
 from libs.common.contracts.sessions import ModelManaged
 from services.auth.domain.key import Key
@@ -24,6 +25,16 @@ class Deed(msgspec.Struct, frozen=True, kw_only=True):
     action: str
     object_id: uuid.UUID | None = None
     details: dict[str, Any] = {}
+
+
+SYSTEM: Final = Actor(is_system=True)  # who does what nobody asked for
+
+
+def actor_of(by: Actor) -> str:
+    """The log's word for who it was."""
+    if by.is_system:
+        return "system"
+    return "link" if by.is_link else "key" if by.key_id else "user" if by.user_id else "operator"
 
 
 def organization_created(organization: Organization) -> Deed:
@@ -130,7 +141,7 @@ def webhook_deleted(endpoint: Endpoint) -> Deed:
 
 def webhook_disabled(endpoint: Endpoint, reason: str) -> Deed:
     """Nobody asked for it: the receiver said that it is gone, or took nothing for days."""
-    details = {"host": _host(endpoint), "reason": reason, "is_automatic": True}
+    details = {"host": _host(endpoint), "reason": reason}
     return Deed(action="webhook.disable", object_id=endpoint.webhook_id, details=details)
 
 

@@ -115,7 +115,7 @@ class PostgresDeliveries:
                 tx = await stack.enter_async_context(self._db.transaction())
             else:
                 # The organization first, as whoever else changes its endpoints does.
-                change = await stack.enter_async_context(self._accounts.change(sending.org_id))
+                change = await stack.enter_async_context(self._accounts.change(sending.org_id, audit.SYSTEM))
                 tx = change.tx
             held = await tx.fetchrow(QUERIES.lock_endpoint, sending.org_id, sending.webhook_id)
             await tx.execute(

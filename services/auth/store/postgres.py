@@ -283,9 +283,8 @@ class PostgresChange(AppWrites, SignInWrites):
 
     async def _log(self, entry_id: uuid.UUID, deed: Deed) -> None:
         by = self._by or Actor()
-        actor = "link" if by.is_link else "key" if by.key_id else "user" if by.user_id else "operator"
         await self._tx.execute(
-            QUERIES.add_audit, entry_id, self._org_id, deed.action, deed.object_id, actor, by.key_id, by.user_id,
+            QUERIES.add_audit, entry_id, self._org_id, deed.action, deed.object_id, audit.actor_of(by), by.key_id, by.user_id,
             by.address, deed.details, datetime.fromtimestamp(id_ms(entry_id) / 1_000, UTC),
         )  # fmt: skip
 

@@ -9,6 +9,7 @@ from libs.common.clock import Clock
 from libs.common.contracts.auth import Actor, Moved
 from services.auth.domain.app import AppState
 from services.auth.domain.app_ports import AppAccounts, AppsRead
+from services.auth.domain.audit import SYSTEM
 from services.auth.domain.errors import NotFound
 
 
@@ -36,7 +37,7 @@ class EndApp:
             return ()
         moved = []
         for granting in await self.apps.organizations_granting(app_id):
-            async with self.accounts.change(granting) as change:
+            async with self.accounts.change(granting, SYSTEM) as change:
                 for grant in await change.grants_of_app(app_id):
                     await change.revoke_grant(grant, self.clock.now(), reason=f"the app was {state}")
                 moved.append(Moved(org_id=granting, av=change.av))
@@ -54,7 +55,7 @@ class EndDeadGrants:
     async def __call__(self) -> int:
         dead = await self.apps.dead_grants()
         for org_id, grant_id in dead:
-            async with self.accounts.change(org_id) as change:
+            async with self.accounts.change(org_id, SYSTEM) as change:
                 grant = await change.grant(grant_id)
                 await change.revoke_grant(grant, self.clock.now(), reason="the app or the user is no more")
         return len(dead)

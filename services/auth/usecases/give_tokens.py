@@ -11,6 +11,7 @@ from libs.common.contracts.auth import KeyDigest, Moved
 from libs.common.ids import uuid7
 from services.auth.domain.app import KnownClient
 from services.auth.domain.app_ports import AppAccounts, Tokens, TokenTurn
+from services.auth.domain.audit import SYSTEM
 from services.auth.domain.errors import NotFound
 from services.auth.domain.grant import ACCESS_LIFE, REFRESH_LIFE, Code, Token, TokenHolder, TokenKind, grant_stands
 from services.auth.usecases.client import AuthenticateClient
@@ -123,7 +124,7 @@ class GiveTokens:
         return TokenAnswer(scopes=tuple(sorted(scopes)), expires_in_s=int(ACCESS_LIFE.total_seconds()))
 
     async def _refuse_replay(self, code: Code) -> TokenAnswer:
-        async with self.accounts.change(code.org_id) as change:
+        async with self.accounts.change(code.org_id, SYSTEM) as change:
             grant = await change.grant(code.grant_id)
             if grant.revoked_at is not None:
                 return INVALID_GRANT
@@ -132,7 +133,7 @@ class GiveTokens:
 
     async def _refuse_reuse(self, token: Token) -> TokenAnswer:
         try:
-            async with self.accounts.change(token.org_id) as change:
+            async with self.accounts.change(token.org_id, SYSTEM) as change:
                 ended = await change.end_tokens(token.grant_id, token.family_id, None, self.clock.now())
                 return _with(INVALID_GRANT, token.org_id, change.av) if ended else INVALID_GRANT
         except NotFound:  # the organization was deleted, and all with it

@@ -122,6 +122,18 @@ class Failures(Protocol):
         ...
 
 
+class Pace(Protocol):
+    """How many calls somebody makes in a window of time. Neither raises anything: without its store it counts in this process."""
+
+    async def take(self, who: str) -> int:
+        """Count one more call; or do not, and answer how many milliseconds to wait: it is one too many."""
+        ...
+
+    async def give_back(self, who: str) -> None:
+        """A call that was counted is not to count."""
+        ...
+
+
 class KeyUses(Protocol):
     """Where keys are used from."""
 

@@ -16,6 +16,7 @@ from aiohttp import web
 from libs.common.contracts.apps import ClientProof
 from libs.common.http.server import Answer
 from services.edge.domain.address import network_of
+from services.edge.domain.ports import Pace
 from services.edge.domain.refusal import Refusal
 from services.edge.entry.answers import EVERY_ANSWER
 from services.edge.entry.authorization import OAuthProblem
@@ -26,6 +27,9 @@ from services.edge.usecases.trade_tokens import Pair, TradeTokens
 
 METADATA_PATH: Final = "/.well-known/oauth-authorization-server"
 TOKEN_PATH, REVOKE_PATH, INTROSPECT_PATH = "/oauth2/token", "/oauth2/revoke", "/oauth2/introspect"
+TOKEN_CALLS_MAX: Final = (
+    600  # of a client in a minute: 36,000 users whose tokens of an hour are renewed evenly (ADR 32)
+)
 _METHODS: Final = ["client_secret_basic", "client_secret_post"]
 
 Fields = Mapping[str, str]
@@ -38,10 +42,13 @@ class OAuthEndpoints(Pages):
     paths = frozenset({METADATA_PATH})
     name = "oauth_endpoint"
 
-    def __init__(self, tokens: TradeTokens, **wiring: Any) -> None:
-        """`failures` count by client and address: who guesses the secret of a client does not lock the client out."""
+    def __init__(self, tokens: TradeTokens, pace: Pace, **wiring: Any) -> None:
+        """`failures` count by client and address: who guesses the secret of a client does not lock the client out. `pace` counts
+        what a client does at the token endpoint.
+        """
         super().__init__(**wiring)
         self._tokens = tokens
+        self._pace = pace
         self._endpoints: dict[str, Callable[[ClientProof, Fields], Awaitable[Answer]]] = {
             TOKEN_PATH: self._token,
             REVOKE_PATH: self._revoke,
@@ -74,13 +81,28 @@ class OAuthEndpoints(Pages):
         client_id, secret = _client_of(request, fields)
         tried = f"{client_id}|{network_of(self._address(request))}"
         if blocked_ms := self._failures.blocked_ms(tried):
-            answer = _json(429, {"error": "temporarily_unavailable", "error_description": "Too many failures"})
-            answer.headers["Retry-After"] = str(-(-blocked_ms // 1_000))
-            return answer
-        answer = await endpoint(self._tokens.proof(client_id, secret), fields)
+            return _wait(blocked_ms, "Too many failures")
+        # A name is no secret: who says it from elsewhere takes nothing from an app that has none.
+        who = tried if secret is None else str(client_id)
+        proof = self._tokens.proof(client_id, secret)
+        is_counted = request.rel_url.raw_path == TOKEN_PATH
+        answer = await (self._paced(who, proof, fields) if is_counted else endpoint(proof, fields))
         if answer.status == 401:
             await self._failures.count(tried)
         return answer
+
+    async def _paced(self, who: str, client: ClientProof, fields: Fields) -> Answer:
+        """Counted before it is made, so that many at once are not too many; uncounted unless it was the client who made it."""
+        if wait_ms := await self._pace.take(who):
+            return _wait(wait_ms, f"A client may call {TOKEN_CALLS_MAX} times a minute")
+        is_the_clients = False
+        try:
+            answer = await self._token(client, fields)
+            is_the_clients = answer.status != 401
+            return answer
+        finally:
+            if not is_the_clients:
+                await self._pace.give_back(who)
 
     async def _token(self, client: ClientProof, fields: Fields) -> Answer:
         match _given(fields, "grant_type"):
@@ -176,6 +198,12 @@ def _error(error: str, description: str) -> Answer:
     answer = _json(401 if error == "invalid_client" else 400, {"error": error, "error_description": description})
     if error == "invalid_client":
         answer.headers["WWW-Authenticate"] = 'Basic realm="fangate", charset="UTF-8"'
+    return answer
+
+
+def _wait(wait_ms: int, description: str) -> Answer:
+    answer = _json(429, {"error": "temporarily_unavailable", "error_description": description})
+    answer.headers["Retry-After"] = str(-(-wait_ms // 1_000))
     return answer
 
 

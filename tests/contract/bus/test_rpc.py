@@ -151,6 +151,7 @@ async def test_facts_of_an_error_cross_the_bus_and_its_detail_does_not(world: Wo
     assert "secret" not in str(caught.value)
 
 
+@pytest.mark.alone  # it measures time
 @pytest.mark.parametrize("question", [a_balance_question, a_proxy])
 async def test_nobody_answers_in_time(world: World, question: Callable[[], Message]) -> None:
     edge = await world.bus("edge")

@@ -22,6 +22,7 @@ from tests.support.proxies import TcpProxy
 from tests.support.servers import TestBroker
 
 
+@pytest.mark.alone  # it measures time
 async def test_a_restart_loses_no_job_and_calls_work_again(own_broker: OwnBroker) -> None:
     # given a consumer with messages in hand, and a caller
     done: list[uuid.UUID] = []
@@ -152,6 +153,7 @@ async def test_a_full_queue_refuses_calls_at_once(broker: TestBroker) -> None:
     await edge.close()
 
 
+@pytest.mark.alone  # it measures time
 async def test_a_queue_that_is_gone_refuses_calls_and_its_consumer_returns_with_it(broker: TestBroker) -> None:
     server = await Bus.connect(broker.url("sessions"), service="sessions")
     edge = await Bus.connect(broker.url("edge"), service="edge")
@@ -168,6 +170,7 @@ async def test_a_queue_that_is_gone_refuses_calls_and_its_consumer_returns_with_
     await server.close()
 
 
+@pytest.mark.alone  # it measures time
 async def test_a_queue_that_is_deleted_and_made_again_at_once_is_consumed_again(broker: TestBroker) -> None:
     """RabbitMQ before 4.0 would restore the consumer by itself, and then drop whatever is delivered to it."""
     server = await Bus.connect(broker.url("sessions"), service="sessions")
@@ -189,6 +192,7 @@ async def test_a_queue_that_is_deleted_and_made_again_at_once_is_consumed_again(
     await server.close()
 
 
+@pytest.mark.alone  # it measures time
 async def test_a_missing_queue_costs_its_own_consumer_only(
     broker: TestBroker, connect: Connect, proxy: TcpProxy
 ) -> None:

@@ -117,6 +117,7 @@ async def test_cuts_under_load_lose_no_debit_of_a_batch(connect: Connect, proxy:
     await eventually(lambda: {one.message_id for one in sent} <= posted, timeout_s=20)
 
 
+@pytest.mark.alone  # it measures time
 async def test_calls_under_way_at_a_cut_end_at_once_and_the_next_ones_work(connect: Connect, proxy: TcpProxy) -> None:
     # given a call that is being worked on
     begun = asyncio.Event()
@@ -138,6 +139,7 @@ async def test_calls_under_way_at_a_cut_end_at_once_and_the_next_ones_work(conne
     assert await seconds_until_usable(caller) < USABLE_AGAIN_S
 
 
+@pytest.mark.alone  # it measures time
 async def test_a_half_open_caller_is_back_at_once(connect: Connect, proxy: TcpProxy) -> None:
     await serve(await connect("sessions", direct=True))
     caller = await connect("edge")
@@ -168,6 +170,7 @@ async def _later(seconds: float, caller: Bus) -> bytes:
     return await call(caller)
 
 
+@pytest.mark.alone  # it measures time
 @pytest.mark.parametrize("has_called", [False, True])
 async def test_while_the_wire_is_dead_calls_are_refused_and_readiness_says_so(
     connect: Connect, proxy: TcpProxy, has_called: bool

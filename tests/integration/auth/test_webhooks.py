@@ -272,6 +272,7 @@ async def test_gone_disables_at_once_and_tells_the_others(
     }  # fmt: skip
     entry = (await hooks.accounts.audit_page(org_id, limit=1, before=None))[0]
     assert (entry.action, entry.object_id, entry.details["reason"]) == ("webhook.disable", webhook_id, "gone")
+    assert (entry.by, entry.key_id, entry.user_id, entry.address) == ("system", None, None, "")
     # nothing is kept for it meanwhile; enabled again, what waited is sent
     await hooks.say(sync_lost(org_id, uuid.uuid4(), 1))
     with pytest.raises(Conflict):

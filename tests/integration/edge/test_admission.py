@@ -320,6 +320,7 @@ async def test_billing_away_is_503_and_the_lease_is_spent_to_its_end(store: Stor
     assert isinstance(await attempt(store.admission, caller), Reserved)
 
 
+@pytest.mark.alone  # it measures time
 async def test_a_dead_winner_is_replaced_when_its_lock_falls(store: Store) -> None:
     caller = await store.organization(100)
     await store.redis.command("SET", keys.lease_refill_lock(caller.org_id), "a-dead-edge", "PX", 300)
@@ -328,6 +329,7 @@ async def test_a_dead_winner_is_replaced_when_its_lock_falls(store: Store) -> No
     assert 200 <= SystemClock().stopwatch_ms() - started <= 1_200
 
 
+@pytest.mark.alone  # it measures time
 async def test_a_winner_that_never_comes_back_is_a_503_in_time(store: Store) -> None:
     caller = await store.organization(100)
     await store.redis.command("SET", keys.lease_refill_lock(caller.org_id), "a-hung-edge", "PX", 5_000)

@@ -5,6 +5,8 @@ import time
 from collections.abc import Awaitable, Callable
 from uuid import uuid4
 
+import pytest
+
 from libs.common.clock import SystemClock
 from libs.common.contracts.auth import KeyRevoked, Limits, OrganizationChanged
 from libs.common.contracts.envelope import Context
@@ -26,7 +28,7 @@ async def get(edge: RunningEdge, key: str, model: object) -> Answer:
 
 async def test_without_redis_calls_go_on_with_a_lease_of_their_own(redis_server: OwnServer) -> None:
     server = await redis_server()
-    async with running_edge(server.url, replicas=2) as edge:
+    async with running_edge(server.url, replicas=2, redis_timeout_s=0.15) as edge:
         key, principal, model = edge.organization(100, limits=Limits(per_minute=1_000, per_day=5_000))
         assert (await get(edge, key, model)).status == 200
         await server.kill()
@@ -47,7 +49,7 @@ async def test_without_redis_calls_go_on_with_a_lease_of_their_own(redis_server:
 
 async def test_without_redis_a_revoked_key_passes_for_a_second_at_most(redis_server: OwnServer) -> None:
     server = await redis_server()
-    async with running_edge(server.url) as edge:
+    async with running_edge(server.url, redis_timeout_s=0.15) as edge:
         key, _, model = edge.organization()
         assert (await get(edge, key, model)).status == 200
         await server.kill()
@@ -57,9 +59,10 @@ async def test_without_redis_a_revoked_key_passes_for_a_second_at_most(redis_ser
         assert (await get(edge, key, model)).status == 401
 
 
+@pytest.mark.alone  # it measures time
 async def test_a_stalled_redis_costs_one_timeout_and_then_nothing(redis_server: OwnServer) -> None:
     server = await redis_server()
-    async with running_edge(server.url) as edge:
+    async with running_edge(server.url, redis_timeout_s=0.15) as edge:
         key, _, model = edge.organization(1_000)
         assert (await get(edge, key, model)).status == 200
         await server.pause()

@@ -143,7 +143,10 @@ async def test_rights_subscription_and_suspension(redis_url: str) -> None:
         assert not edge.sessions.calls
 
 
-@pytest.mark.parametrize("model", ["not-a-uuid", "1234", "%7B0%7D", "0191f3a47a3b7c1d8e2f0a1b2c3d4e5f", str(uuid7())])
+@pytest.mark.parametrize(
+    "model",
+    ["not-a-uuid", "1234", "%7B0%7D", "0191f3a47a3b7c1d8e2f0a1b2c3d4e5f", pytest.param(str(uuid7()), id="absent")],
+)
 async def test_models_that_are_not_the_callers_are_404(redis_url: str, model: str) -> None:
     async with running_edge(redis_url) as edge:
         key, principal, _ = edge.organization(10)

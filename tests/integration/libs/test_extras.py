@@ -93,6 +93,7 @@ async def test_without_a_dsn_nothing_is_sent_and_nothing_imported(sentry: Collec
     assert sentry.raw == []
 
 
+@pytest.mark.alone  # it measures time
 @pytest.mark.parametrize("extra", ["otel", "sentry"])
 async def test_a_collector_that_is_away_does_not_hold_the_end_up(extra: str) -> None:
     (nobody,) = ports.pick(1)

@@ -169,6 +169,7 @@ async def test_without_redirects_the_first_answer_is_the_answer() -> None:
     assert (got.status, got.hops) == (302, 0)
 
 
+@pytest.mark.alone  # it measures time
 async def test_a_gzip_bomb_stops_at_the_cap_at_once() -> None:
     bomb = gzip.compress(bytes(200 << 20), compresslevel=1)
     async with serving(answer(bomb, "Content-Encoding: gzip")) as url:
@@ -200,6 +201,7 @@ async def test_a_body_that_cannot_be_unpacked_is_an_error(encoding: str) -> None
         await client.close()
 
 
+@pytest.mark.alone  # it measures time
 async def test_a_slow_drip_ends_with_the_total_and_silence_sooner(monkeypatch: pytest.MonkeyPatch) -> None:
     async def drip(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 9999\r\n\r\n")

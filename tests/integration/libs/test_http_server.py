@@ -69,6 +69,7 @@ async def test_what_is_in_flight_is_answered_and_an_idle_connection_holds_nobody
         await closing
 
 
+@pytest.mark.alone  # it measures time
 async def test_with_nobody_there_it_leaves_at_once() -> None:
     server = await House().start()
     started = time.monotonic()

@@ -167,6 +167,7 @@ async def test_nothing_listens_is_known_to_have_had_no_effect(connect: Connect) 
         await redis.ping()
 
 
+@pytest.mark.alone  # it measures time
 async def test_a_stalled_server_costs_at_most_twice_the_timeout_and_then_nothing(
     connect: Connect, redis_server: StartRedis, resets: list[str]
 ) -> None:

@@ -69,6 +69,7 @@ async def exit_status(child: Child) -> int | None:
     return child.exit_code
 
 
+@pytest.mark.alone  # it measures time
 @pytest.mark.timeout(400)
 async def test_up_is_quick_the_second_time_and_a_killed_launcher_leaves_no_child(tmp_path: Path) -> None:
     launcher = Launcher(tmp_path)

@@ -79,11 +79,11 @@ async def test_a_child_that_ends_is_told_with_the_end_of_its_log(tmp_path: Path)
 async def test_the_kernel_ends_the_servers_of_a_killed_run(tmp_path: Path) -> None:
     # given a process that started servers, as a test run does
     program = (
-        "import asyncio, sys, pathlib\n"
+        "import asyncio, os, pathlib, sys\n"
         "from deploy.local.profile import Profile\n"
         "from deploy.local.servers import PrivateServers\n"
         "async def main():\n"
-        "    profile = Profile('test-1', run=pathlib.Path(sys.argv[1])); profile.open()\n"
+        "    profile = Profile(f'test-{os.getpid()}', run=pathlib.Path(sys.argv[1])); profile.open()\n"
         "    await PrivateServers(profile, is_durable=False).start()\n"
         "    print('ready', flush=True); await asyncio.sleep(600)\n"
         "asyncio.run(main())\n"
@@ -95,7 +95,7 @@ async def test_the_kernel_ends_the_servers_of_a_killed_run(tmp_path: Path) -> No
     await until(lambda: "ready" in run.tail(), timeout_s=60)
     processes = descendants([run.pid])
     assert len(processes) > 5  # three servers, and the processes of theirs
-    data = postgres.data_folder(tmp_path / "run" / "test-1" / "postgres", postgres.disguise())
+    data = postgres.data_folder(tmp_path / "run" / f"test-{run.pid}" / "postgres", postgres.disguise())
     assert (data / "PG_VERSION").exists()
 
     run.send(signal.SIGKILL)
@@ -103,7 +103,7 @@ async def test_the_kernel_ends_the_servers_of_a_killed_run(tmp_path: Path) -> No
     await run.wait(5)
     await until(lambda: gone(processes), timeout_s=10)
     # and the next run removes what they wrote
-    sweep(tmp_path / "run")
+    sweep("test", tmp_path / "run")
     assert list((tmp_path / "run").iterdir()) == []
     assert not data.parent.exists()
 

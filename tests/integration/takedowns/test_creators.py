@@ -87,6 +87,7 @@ async def test_R079_R080_R081_field_absent_is_unchanged_null_is_cleared_and_link
     assert creator.official_links == (OfficialLink("fanvue", "z"),)
 
 
+@pytest.mark.alone  # it measures time
 async def test_R075_500_creators_are_taken_501_and_none_are_refused_and_one_bad_item_stops_all(
     takedowns: Takedowns,
 ) -> None:

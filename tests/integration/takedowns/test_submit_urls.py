@@ -75,7 +75,9 @@ async def test_variants_are_duplicates_and_other_port_path_case_slash_and_value_
     assert (await takedowns.submit((creator, others))).new == len(others)
 
 
-@pytest.mark.parametrize("given", ["creator_abc123", "{0190b5c2-7d2e-7a31-9c44-5f0a8d3e1b01}", str(uuid.uuid4())])
+@pytest.mark.parametrize(
+    "given", ["creator_abc123", "{0190b5c2-7d2e-7a31-9c44-5f0a8d3e1b01}", pytest.param(str(uuid.uuid4()), id="absent")]
+)
 async def test_creator_unknown_or_malformed_is_404_for_the_whole_request(takedowns: Takedowns, given: str) -> None:
     creator = await takedowns.creator()
     with pytest.raises(CreatorNotFound, match=re.escape(f"Creator not found: {given}")):

@@ -3,7 +3,6 @@ behind a proxy that breaks connections.
 """
 
 import contextlib
-import shutil
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +13,7 @@ from deploy.local.profile import Profile
 from tests.support.faults.own_postgres import OwnPostgres
 from tests.support.own_broker import OwnBroker
 from tests.support.proxies import TcpProxy
-from tests.support.servers import OwnRedis
+from tests.support.servers import OwnRedis, sweep
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,9 +48,7 @@ class FaultServers:
 @contextlib.asynccontextmanager
 async def fault_servers(run: Path, *, postgres_kind: type[OwnPostgres] = OwnPostgres) -> AsyncIterator[FaultServers]:
     """Start them with their data in `run/servers`; they are gone afterwards."""
-    for folder in run.parent.glob("faults-*"):  # of runs that were killed; their processes died with them
-        if folder != run and not Profile("servers", run=folder).is_held:
-            shutil.rmtree(folder, ignore_errors=True)
+    sweep("faults", run.parent)
     profile = Profile("servers", run=run)
     (redis_port,) = ports.pick(1)
     own_postgres, own_redis = postgres_kind(profile.folder), OwnRedis(profile.folder / "redis", redis_port)

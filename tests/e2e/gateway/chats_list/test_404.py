@@ -17,7 +17,7 @@ async def test_an_unknown_path_is_json(stack: Stack, organization: Organization)
     assert set(answer.json) == {"error", "code"}
 
 
-@pytest.mark.parametrize("model_id", ["not-a-uuid", str(uuid.uuid4()), "%00", "123"])
+@pytest.mark.parametrize("model_id", ["not-a-uuid", pytest.param(str(uuid.uuid4()), id="absent"), "%00", "123"])
 async def test_a_model_that_is_not_there(stack: Stack, organization: Organization, model_id: str) -> None:
     before = await stack.balance(organization)
     async with GatewayClient(stack.url, organization.key) as client:

@@ -18,6 +18,7 @@ def test_names_are_the_documented_ones() -> None:
     assert keys.lease_negative(ORG) == f"lz:{{{ORG}}}:e"
     assert keys.lease_refill_lock(ORG) == f"lz:{{{ORG}}}:r"
     assert keys.failures("10.0.0.1") == "fail:{10.0.0.1}"
+    assert keys.pace("an-app") == "pace:{an-app}"
 
 
 def test_an_epoch_and_its_name_make_the_same_key() -> None:

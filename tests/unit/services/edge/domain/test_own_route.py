@@ -48,7 +48,7 @@ def asked(**path: str) -> Asked:
         {"other_statuses": (207,)},
         {"passes_body": True},
     ],
-    ids=str,
+    ids=lambda wrong: next(iter(wrong)),
 )
 def test_R039_start_up_refuses_an_own_route_that_is_wrong(wrong: dict[str, Any]) -> None:
     checked_own([an_own_route()])

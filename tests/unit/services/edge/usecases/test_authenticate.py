@@ -73,7 +73,11 @@ async def test_kinds_that_make_calls(prefix: str) -> None:
     assert await outcome(Known(found=principal), Guesses(), new_key(prefix)) is principal
 
 
-@pytest.mark.parametrize("key", ["x", new_key("fgr_"), new_key("fgs_"), "fgk_" + "0" * 36, new_key("fgk_").swapcase()])
+@pytest.mark.parametrize(
+    "key",
+    ["x", new_key("fgr_"), new_key("fgs_"), "fgk_" + "0" * 36, new_key("fgk_").swapcase()],
+    ids=lambda key: key[:4],
+)
 async def test_what_opens_nothing_is_not_even_asked_about(key: str) -> None:
     principals, failures = Known(found=a_principal()), Guesses()
     assert await outcome(principals, failures, key) == "INVALID_API_KEY"

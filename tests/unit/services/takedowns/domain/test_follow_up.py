@@ -172,6 +172,7 @@ class Life:
             self.next_at = self.now + timedelta(hours=6)
 
 
+@pytest.mark.alone  # it measures time
 def test_a_year_of_escalations_in_a_second() -> None:
     started = time.perf_counter()
     for _ in range(200):
