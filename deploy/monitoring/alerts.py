@@ -73,7 +73,10 @@ PROCESSES: Final = (
     ),
     Alert(
         name="FangateUnhandledErrors", severity="ticket", hold="0m",
-        expr="sum by (service) (increase(fangate_unhandled_errors_total[10m])) > 0",
+        expr=_any_of(
+            "sum by (service) (increase(fangate_unhandled_errors_total[10m])) > 0",
+            "sum by (service) (increase(fangate_bus_broken_total[10m])) > 0",
+        ),
         summary="{{ $labels.service }} met an error that nobody expected",
     ),
     Alert(

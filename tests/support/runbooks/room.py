@@ -117,22 +117,26 @@ class Room:
 
     async def export_broker(self) -> None:
         """Switch on the exporter of the broker's node, after each of its starts."""
-        broker = self.servers.broker
-        program = find_programs().rabbitmq_server
-        environment = rabbitmq.environment(broker._folder, broker._ports, os.environ["PATH"])
-        environment.pop("RABBITMQ_SERVER_START_ARGS")
         listen = f'application:set_env(rabbitmq_prometheus, tcp_config, [{{port, {self.exporter_port}}}, {{ip, "127.0.0.1"}}], [{{persistent, true}}]).'
         for command in (
             ("rabbitmq-plugins", "disable", "rabbitmq_prometheus"),
             ("rabbitmqctl", "eval", listen),
             ("rabbitmq-plugins", "enable", "rabbitmq_prometheus"),
         ):
-            control = await asyncio.create_subprocess_exec(
-                program.with_name(command[0]), *command[1:], env=environment,
-                stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
-            )  # fmt: skip
-            said, _ = await control.communicate()
-            assert control.returncode == 0, said.decode()
+            await self.broker_control(*command)
+
+    async def broker_control(self, program: str, *arguments: str) -> str:
+        """A command line tool of the broker's, on its node; what it printed."""
+        broker = self.servers.broker
+        environment = rabbitmq.environment(broker._folder, broker._ports, os.environ["PATH"])
+        environment.pop("RABBITMQ_SERVER_START_ARGS")
+        control = await asyncio.create_subprocess_exec(
+            find_programs().rabbitmq_server.with_name(program), *arguments, env=environment,
+            stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
+        )  # fmt: skip
+        said, _ = await control.communicate()
+        assert control.returncode == 0, said.decode()
+        return said.decode()
 
 
 @contextlib.asynccontextmanager
