@@ -9,6 +9,7 @@ import pytest
 
 from deploy.local import ports
 from deploy.local.profile import RUN
+from tests.support.container_stack import described_stack
 from tests.support.servers import (
     OwnRedis,
     Servers,
@@ -78,7 +79,11 @@ async def redis_server(tmp_path: Path) -> AsyncIterator[Callable[[], Awaitable[O
 
 @pytest.fixture(scope="session")
 def stack() -> Iterator[Stack]:
-    """The whole system, started once per run in a folder of its own."""
+    """The whole system, started once per run in a folder of its own; or one in containers that the environment tells of."""
+    in_containers = described_stack()
+    if in_containers is not None:
+        yield in_containers
+        return
     (receiver,) = ports.pick(1)  # where a test may receive webhooks, one at a time
     local = f"127.0.0.1:{receiver}"
     with (
