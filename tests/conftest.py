@@ -11,6 +11,7 @@ from xdist.remote import Producer
 
 from deploy.local import ports
 from deploy.local.profile import RUN
+from tests.support.container_stack import described_stack
 from tests.support.neighbours import BySystem, Neighbours, check_users_of_the_system, has_neighbours
 from tests.support.servers import (
     OwnRedis,
@@ -97,7 +98,11 @@ async def redis_server(tmp_path: Path) -> AsyncIterator[Callable[[], Awaitable[O
 
 @pytest.fixture(scope="session")
 def stack() -> Iterator[Stack]:
-    """The whole system, started once per run in a folder of its own."""
+    """The whole system, started once per run in a folder of its own; or one in containers that the environment tells of."""
+    in_containers = described_stack()
+    if in_containers is not None:
+        yield in_containers
+        return
     (receiver,) = ports.pick(1)  # where a test may receive webhooks, one at a time
     local = f"127.0.0.1:{receiver}"
     with (

@@ -6,7 +6,8 @@ import shutil
 import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final
+from pathlib import Path
+from typing import Any, Final, Self
 
 from deploy.compose.secrets import OWNER, prepare
 from deploy.documents import ROOT
@@ -25,6 +26,9 @@ _LOOK_SECONDS: Final = 0.5
 _CONTAINERS: Final = (*(service.name for service in SERVICES), "sandbox")
 
 
+DESCRIBED: Final = "COMPOSE_SYSTEM"  # the environment variable that tells tests of a running project: `describe`
+
+
 class Containers:
     """One Compose project. `docker` and `compose` are the programs' command lines, `environment` what they need."""
 
@@ -40,6 +44,23 @@ class Containers:
         self._profile, self._docker, self._project = profile, list(docker), project
         self._compose = [*compose, "-p", project, "-f", str(FILE)]
         self._environment = {**environment, "GATEWAY_SECRETS": str(prepare(profile))}
+        self._description = {
+            "profile": profile.name, "run": str(profile.run), "docker": list(docker), "compose": list(compose),
+            "environment": dict(environment), "project": project,
+        }  # fmt: skip
+
+    def describe(self) -> str:
+        """What `described` makes the same of, in another process."""
+        return json.dumps(self._description)
+
+    @classmethod
+    def described(cls, text: str) -> Self:
+        """The project that another process `describe`d."""
+        told = json.loads(text)
+        return cls(
+            Profile(told["profile"], run=Path(told["run"])), docker=told["docker"], compose=told["compose"],
+            environment=told["environment"], project=told["project"],
+        )  # fmt: skip
 
     @property
     def base_url(self) -> str:
@@ -82,6 +103,19 @@ class Containers:
     def container(self, service: str) -> str:
         """Its first container's id, or an empty string."""
         return (self._run("ps", "-q", service, timeout_s=30.0, check=False).split() or [""])[0]
+
+    def address(self, service: str) -> str:
+        """Where its first container is in the network that all share; another one after each of its starts."""
+        networks = self.inspect(self.container(service))["NetworkSettings"]["Networks"]
+        return str(networks[f"{self._project}_backing"]["IPAddress"])
+
+    def process(self, service: str) -> int:
+        """The number of its first container's process on this host; 0 while there is none."""
+        return int(self.inspect(self.container(service))["State"]["Pid"])
+
+    def secret(self, name: str) -> str:
+        """What is in a file that the containers get."""
+        return (Path(self._environment["GATEWAY_SECRETS"]) / name).read_text(encoding="utf-8")
 
     def inspect(self, container: str) -> dict[str, Any]:
         """What the daemon knows of a container."""

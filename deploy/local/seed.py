@@ -62,13 +62,16 @@ class Seed:
         if "organization" not in self._made:
             await self._make_organization()
         # Credits and the model meet nowhere: side by side.
-        keys, _, _, _ = await asyncio.gather(self._keys(), self._credits(), self._model(), self._user())
+        keys, test_key, _, _, _ = await asyncio.gather(
+            self._keys(), self._test_key(), self._credits(), self._model(), self._user()
+        )
         person = await self._persons()
         # Repeated at every start: known creators and URLs are as they were, and free.
         creator_id = await plant_batch(self._place.base_url, keys["FANGATE_PLATFORM_API_KEY"])
         lines = {
             "FANGATE_URL": self._place.base_url,
             **keys,
+            **test_key,
             **person,
             "FANGATE_MODEL_ID": self._made["model_id"],
             "FANGATE_MODEL_ACCOUNT": self._made["account"],
@@ -96,22 +99,20 @@ class Seed:
     async def _credits(self) -> None:
         if "subscription" not in self._made:
             await self._run("billing", "subscription", "start", "--org", self._made["org_id"], "--plan", "scale")
-            await self._until_callers_know()
+            await self._until_callers_know(self._made["org_id"])
             self._remember(subscription="scale")
         if "topup" not in self._made:
             amount = ("--credits", str(TOPUP_CREDITS), "--kind", "topup", "--memo", "demo")
             await self._run("billing", "grant", "--org", self._made["org_id"], *amount)
             self._remember(topup=str(TOPUP_CREDITS))
 
-    async def _until_callers_know(self) -> None:
+    async def _until_callers_know(self, org_id: str) -> None:
         """A plan reaches the side that admits callers as an event: before that, a call would be told that there is none."""
         for _ in range(_PROJECTION_LOOKS):
-            shown = await self._run("auth", "org", "show", self._made["org_id"])
+            shown = await self._run("auth", "org", "show", org_id)
             if shown["subscription"] == "active":
                 return
-        raise ChildFailedError(
-            "the demo organization's plan did not reach auth; see .run/dev/log/auth.log and billing.log"
-        )
+        raise ChildFailedError("the demo's plan did not reach auth; see .run/dev/log/auth.log and billing.log")
 
     async def _model(self) -> None:
         if "model_id" in self._made:
@@ -145,6 +146,30 @@ class Seed:
                 written[name] = str(made["key"])
             keys[name] = written[name]
         return keys
+
+    async def _test_key(self) -> dict[str, str]:
+        """A sandbox key: it belongs to a test organization, which has credits and models of its own."""
+        name = "FANGATE_SANDBOX_API_KEY"
+        if "test_org_id" not in self._made:
+            self._remember(test_org_id=str(uuid.uuid4()))
+        org_id = self._made["test_org_id"]
+        if "test_organization" not in self._made:
+            listed = await self._run("auth", "org", "list")
+            if org_id not in {each["org_id"] for each in listed["organizations"]}:
+                who = ("--name", "Demo Agency, tests", "--org-id", org_id, "--sandbox")
+                await self._run("auth", "org", "create", *who)
+            await self._run("billing", "subscription", "start", "--org", org_id, "--plan", "scale")
+            await self._until_callers_know(org_id)
+            self._remember(test_organization="made")
+        written = read_env_file(self._demo_env.read_text(encoding="utf-8")) if self._demo_env.exists() else {}
+        if name in written and name in self._made:
+            listed = await self._run("auth", "key", "list", "--org", org_id)
+            if (self._made[name], "active") in {(key["key_id"], key["state"]) for key in listed["keys"]}:
+                return {name: written[name]}
+        what = ("--kind", "sandbox", "--role", "owner", "--label", "demo, sandbox")
+        made = await self._run("auth", "key", "create", "--org", org_id, *what)
+        self._remember(**{name: str(made["key_id"])})
+        return {name: str(made["key"])}
 
     async def _user(self) -> None:
         """Somebody who can sign in, in an organization that may have keys of users and apps."""

@@ -20,6 +20,7 @@ _PROBING: Final = "INVALID_API_KEY|PERMISSION_DENIED|SCOPE_MISSING|UNSUPPORTED_V
 _REFUSALS_PER_SECOND: Final = 5
 _TIMES_USUAL: Final = 5
 _CREDITS_PER_SECOND: Final = 1  # below, five times as much is still nothing
+_SPENT: Final = 'fangate_credits_total{type=~"call|batch"}'  # the ledger's codes that consume credits
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,7 +74,10 @@ PROCESSES: Final = (
     ),
     Alert(
         name="FangateUnhandledErrors", severity="ticket", hold="0m",
-        expr="sum by (service) (increase(fangate_unhandled_errors_total[10m])) > 0",
+        expr=_any_of(
+            "sum by (service) (increase(fangate_unhandled_errors_total[10m])) > 0",
+            "sum by (service) (increase(fangate_bus_broken_total[10m])) > 0",
+        ),
         summary="{{ $labels.service }} met an error that nobody expected",
     ),
     Alert(
@@ -248,9 +252,9 @@ CALLERS: Final = (
     Alert(
         name="FangateUsageUnusual", severity="ticket", hold="30m",
         expr=(
-            'sum(rate(fangate_credits_total{type="debit"}[1h]))\n'
-            f'> {_TIMES_USUAL} * sum(rate(fangate_credits_total{{type="debit"}}[1d]))\n'
-            f'and sum(rate(fangate_credits_total{{type="debit"}}[1h])) > {_CREDITS_PER_SECOND}'
+            f"sum(rate({_SPENT}[1h])) > {_TIMES_USUAL} * sum(rate({_SPENT}[1d]))\n"
+            f"and sum(rate({_SPENT}[1h])) > {_CREDITS_PER_SECOND}\n"
+            f"and sum({_SPENT} offset 1d)"  # before, there is no usual
         ),
         summary="Credits go five times as fast as in the day before: {{ $value }} a second",
     ),

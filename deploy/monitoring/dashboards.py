@@ -34,7 +34,7 @@ OVERVIEW: Final = Board(
         ]),
         ("Processes", [
             Panel(title="Versions", lines=value("count by (service, version) (fangate_build_info)", "{{service}} {{version}}")),
-            Panel(title="Unexpected errors", alarm_above=0.001, lines=(rate("fangate_unhandled_errors_total", "service"),)),
+            Panel(title="Unexpected errors", alarm_above=0.001, lines=(rate("fangate_unhandled_errors_total", "service"), rate("fangate_bus_broken_total", "service", legend="{{service}}, of the bus"))),
             Panel(title="Event loop lag", unit="s", alarm_above=0.5, lines=value("max by (service) (fangate_eventloop_lag_seconds)", "{{service}}")),
             Panel(title="Memory", unit="bytes", lines=value(f'sum by (service) (process_resident_memory_bytes{{job="{JOB}"}})', "{{service}}")),
         ]),

@@ -58,13 +58,17 @@ class Prometheus:
 
 
 @contextlib.asynccontextmanager
-async def a_prometheus(program: Path, folder: Path, configuration: Mapping[str, Any]) -> AsyncIterator[Prometheus]:
-    """Run it with this configuration; nothing of it is left afterwards."""
+async def a_prometheus(
+    program: Path, folder: Path, configuration: Mapping[str, Any], *, history: str = ""
+) -> AsyncIterator[Prometheus]:
+    """Run it with this configuration; nothing of it is left afterwards. `history`: what it scraped before, as OpenMetrics."""
     _write(folder, configuration)
+    if history:
+        await _remember(program.with_name("promtool"), folder, history)
     (port,) = ports.pick(1)
     command = [
         program, f"--config.file={folder / 'prometheus.yaml'}", f"--storage.tsdb.path={folder / 'data'}",
-        f"--web.listen-address=127.0.0.1:{port}", "--storage.tsdb.retention.time=1h", "--log.level=warn",
+        f"--web.listen-address=127.0.0.1:{port}", f"--storage.tsdb.retention.time={'2d' if history else '1h'}", "--log.level=warn",
     ]  # fmt: skip
     env = {"PATH": os.environ.get("PATH", os.defpath), "HOME": str(folder)}
     child = Child.spawn("prometheus", command, env=env, log=folder / "prometheus.log", cwd=folder)
@@ -86,3 +90,14 @@ async def a_prometheus(program: Path, folder: Path, configuration: Mapping[str, 
 def _write(folder: Path, configuration: Mapping[str, Any]) -> None:
     folder.mkdir(parents=True)
     (folder / "prometheus.yaml").write_text(to_yaml(dict(configuration)), encoding="utf-8")
+
+
+async def _remember(promtool: Path, folder: Path, history: str) -> None:
+    file = folder / "history"
+    file.write_text(history, encoding="ascii")
+    making = await asyncio.create_subprocess_exec(
+        promtool, "tsdb", "create-blocks-from", "openmetrics", file, folder / "data",
+        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
+    )  # fmt: skip
+    said, _ = await making.communicate()
+    assert making.returncode == 0, said.decode()

@@ -70,6 +70,7 @@ class BatchWorker:
                     "batch not settled, the broker delivers it again", queue=self._consumer.queue, error=repr(exc)
                 )
             except Exception:
+                metrics.BROKEN.inc()
                 log.exception("a batch worker failed", queue=self._consumer.queue)
             finally:
                 self._busy = False
@@ -148,6 +149,7 @@ class BatchWorker:
                 log.warning("batch tried again", queue=self._consumer.queue, size=len(items), error=str(exc))
             except Exception as exc:
                 surprises += 1
+                metrics.BROKEN.inc()
                 log.exception("a batch handler failed", queue=self._consumer.queue, size=len(items))
                 if surprises >= SURPRISES_MAX:
                     return exc

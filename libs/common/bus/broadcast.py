@@ -135,6 +135,7 @@ class Broadcast:
             log.info("broadcast ignored", type=delivery.type, reason=exc.reason)
             outcome = exc.reason
         except Exception:
+            metrics.BROKEN.inc()
             log.exception("a broadcast handler failed", type=delivery.type)
             outcome = "broken"
         metrics.handled("broadcast", label_of(delivery), outcome).inc()

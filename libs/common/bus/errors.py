@@ -1,5 +1,8 @@
 """What can go wrong between us and the broker. Errors that a caller may be told of are in `libs/common/errors.py`."""
 
+import asyncio
+import contextlib
+from collections.abc import Iterator
 from typing import Final
 
 from aio_pika.exceptions import AMQPError
@@ -17,6 +20,20 @@ def is_lost(error: Exception) -> bool:
     cuts at every step of connecting).
     """
     return isinstance(error, BUS_ERRORS) or type(error) in {Exception, RuntimeError, StopAsyncIteration}
+
+
+@contextlib.contextmanager
+def only_own_cancellation(otherwise: str) -> Iterator[None]:
+    """A closing channel or connection "cancels" whoever waits for it: that is ConnectionError(`otherwise`) here. Only a
+    cancellation of this very task stays one; anything else would end tasks that nobody ended.
+    """
+    try:
+        yield
+    except asyncio.CancelledError as exc:
+        task = asyncio.current_task()
+        if task is not None and task.cancelling():
+            raise
+        raise ConnectionError(otherwise) from exc
 
 
 class BusError(Exception):

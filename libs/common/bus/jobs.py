@@ -132,6 +132,7 @@ class JobWorkers:
             except (*BUS_ERRORS, Unavailable):
                 outcome = "stale"  # the broker will deliver it again; the effect is guarded by the inbox
             except Exception:
+                metrics.BROKEN.inc()
                 log.exception("a worker failed", queue=self._consumer.queue)
                 outcome = "broken"
             finally:
@@ -181,6 +182,7 @@ class JobWorkers:
                     return exc
                 except Exception as exc:
                     if not isinstance(exc, Transient):
+                        metrics.BROKEN.inc()
                         log.exception(
                             "a handler failed",
                             queue=self._consumer.queue,

@@ -12,6 +12,7 @@ HANDLE_SECONDS: Final = Histogram("fangate_bus_handle_seconds", "One handler's r
 QUEUE_WAIT_SECONDS: Final = Histogram(
     "fangate_bus_queue_wait_seconds", "From the sender's id to the handler's start", ["queue"], buckets=LATENCY_BUCKETS
 )
+BROKEN: Final = Counter("fangate_bus_broken_total", "Handlers that ended in an error nobody expected")
 REDELIVERED: Final = Counter("fangate_bus_redelivered_total", "Messages the broker delivered again", ["queue"])
 IN_FLIGHT: Final = Gauge("fangate_bus_in_flight", "Messages in hand", ["queue"])
 BLOCKED: Final = Gauge("fangate_bus_blocked", "1 while the broker takes no publishes (memory or disk alarm)")

@@ -91,6 +91,7 @@ class RpcServer:
             try:
                 await self._take(delivery)
             except Exception:
+                metrics.BROKEN.inc()
                 log.exception("a worker failed", queue=self._consumer.queue)
             finally:
                 self._unframed -= 1
@@ -314,5 +315,6 @@ def _answer(reply: Reply, context: Context) -> tuple[AnswerHead, bytes]:
 
 
 def _surprise(error: BaseException, context: Context) -> tuple[AnswerHead, bytes]:
+    metrics.BROKEN.inc()
     log.error("a handler failed", type=context.type, id=str(context.message_id), exc_info=error)
     return AnswerHead(error=INTERNAL), b""

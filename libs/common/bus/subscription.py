@@ -13,7 +13,7 @@ import aiormq
 from aio_pika.abc import AbstractRobustConnection
 
 from libs.common.bus.channels import CHANNEL_ANSWER_S, AmqpReceipt, delivery_of
-from libs.common.bus.errors import BUS_ERRORS, QueueMissing, is_lost
+from libs.common.bus.errors import BUS_ERRORS, QueueMissing, is_lost, only_own_cancellation
 from libs.common.bus.transport import Delivery
 from libs.common.telemetry.log import logger
 
@@ -60,13 +60,14 @@ class AmqpSubscription:
             await self._channel.basic_cancel(self._tag, timeout=CHANNEL_ANSWER_S)
 
     async def waiting(self) -> int:
-        async with asyncio.timeout(CHANNEL_ANSWER_S):
-            # Not on the consumer's own channel: a missing queue closes the channel that asks.
-            probe = await self._open()
-            try:
-                counted = await probe.queue_declare(self._queue, passive=True)
-            finally:
-                await probe.close()
+        with only_own_cancellation("the connection was closed while it was asked"):
+            async with asyncio.timeout(CHANNEL_ANSWER_S):
+                # Not on the consumer's own channel: a missing queue closes the channel that asks.
+                probe = await self._open()
+                try:
+                    counted = await probe.queue_declare(self._queue, passive=True)
+                finally:
+                    await probe.close()
         return counted.message_count or 0
 
     async def _keep(self) -> None:
@@ -84,15 +85,10 @@ class AmqpSubscription:
     async def _is_back(self) -> bool:
         await self._connection.ready()
         try:
-            async with asyncio.timeout(CHANNEL_ANSWER_S):
-                await self._consume()
+            with only_own_cancellation("the channel was closed before it consumed"):
+                async with asyncio.timeout(CHANNEL_ANSWER_S):
+                    await self._consume()
         except QueueMissing:
-            return False
-        except asyncio.CancelledError:
-            # A closing channel "cancels" whoever waits for it; only a cancellation of this very task is one.
-            task = asyncio.current_task()
-            if task is not None and task.cancelling():
-                raise
             return False
         except Exception as exc:
             if not is_lost(exc):

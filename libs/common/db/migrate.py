@@ -2,7 +2,8 @@
 
 Per service with a `migrations/` folder: the roles `<service>_owner` and `<service>_read` (nobody logs in as these) and
 `<service>_app` (its login), the schema, then the files of this package (inbox, outbox) and the service's own, in order,
-each once and each in a transaction of its own. Forward only. Running it twice, or two at once, is safe.
+each once and each in a transaction of its own. Forward only. Running it twice, or two at once, is safe. A file is remembered by
+its name: numbers only order, gaps between them mean nothing, and one that comes into a gap later is applied.
 
 A file runs as `<service>_owner` with the schema as search_path; `{service}` in the library's files is the service's name.
 It runs while the service works: whoever waits for a lock makes everybody behind wait, so a file gives up soon and is tried

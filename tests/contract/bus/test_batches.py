@@ -5,6 +5,7 @@ import uuid
 
 from libs.common.bus import Bus, batch
 from libs.common.bus.consumer import BatchHandler, Consumer
+from libs.common.bus.metrics import BROKEN
 from libs.common.bus.topology import ledger_queue
 from libs.common.contracts import edge
 from libs.common.contracts.envelope import Context, Message
@@ -94,6 +95,7 @@ async def test_a_bad_message_is_found_and_put_aside_and_the_others_are_done(worl
 
 async def test_a_bug_in_the_handler_does_not_stop_the_queue_for_ever(world: World) -> None:
     done: list[uuid.UUID] = []
+    broken_before = BROKEN._value.get()
     sent = await publish(await world.bus("edge"), 2)
 
     async def handle(items: list[tuple[Message, Context]]) -> None:
@@ -108,6 +110,7 @@ async def test_a_bug_in_the_handler_does_not_stop_the_queue_for_ever(world: Worl
     await eventually(lambda: _is_empty(world, QUEUE))
     [letter] = await world.dead(QUEUE)
     assert letter.message_id == str(sent[0])
+    assert BROKEN._value.get() > broken_before
 
 
 async def test_a_forged_debit_is_put_aside_unseen(world: World) -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from libs.common.bus import events, jobs
 from libs.common.bus.consumer import Consumer
+from libs.common.bus.metrics import BROKEN
 from libs.common.bus.retry import ATTEMPTS_MAX, ERROR_CHARS_MAX
 from libs.common.contracts import auth, sessions
 from libs.common.contracts.envelope import Context, Message
@@ -71,10 +72,12 @@ async def test_a_message_goes_to_the_handler_of_its_type_with_its_envelope(world
 
 async def test_quick_tries_in_place_come_before_a_waiting_room(world: World) -> None:
     seen: Seen = []
+    broken_before = BROKEN._value.get()
     bus = await world.bus("sessions")
     await bus.start([remembering(seen, Transient("a"), RuntimeError("b"))])
     await bus.publisher.publish(encode(a_connect()))
     await eventually(lambda: len(seen) == 3)
+    assert BROKEN._value.get() == broken_before + 1
     assert [context.attempt for _, context in seen] == [1, 1, 1]
     await eventually(lambda: _is_empty(world, "sessions.jobs"))
 

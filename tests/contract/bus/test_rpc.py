@@ -8,6 +8,7 @@ import pytest
 
 from libs.common.bus import Bus, rpc
 from libs.common.bus.consumer import Handler
+from libs.common.bus.metrics import BROKEN
 from libs.common.contracts import billing, sessions
 from libs.common.contracts.envelope import Context, Message
 from libs.common.errors import DeadlinePassed, FangateError, Refused, RpcError, Unavailable
@@ -90,6 +91,7 @@ async def test_calls_of_one_tick_share_a_message_and_keep_their_own_outcomes(wor
     edge = await world.bus("edge")
 
     # when
+    broken_before = BROKEN._value.get()
     calls = [a_proxy(route) for route in ("a", "missing", "bug", "slow", "b")]
     # The slow one must have arrived before its end, also on a busy machine.
     deadlines = [in_ms(25_000), in_ms(26_000), in_ms(27_000), in_ms(2_000), in_ms(28_000)]
@@ -111,6 +113,9 @@ async def test_calls_of_one_tick_share_a_message_and_keep_their_own_outcomes(wor
     assert isinstance(bug, RpcError)
     assert bug.code == "INTERNAL_ERROR"
     assert "Zero" not in str(bug)
+    assert (
+        BROKEN._value.get() == broken_before + 1
+    )  # what the alert for defects hears of: neither refusals nor deadlines
     assert isinstance(slow, DeadlinePassed)
     assert [context.deadline_ms for context in contexts] == deadlines
     assert len({context.message_id for context in contexts}) == 5

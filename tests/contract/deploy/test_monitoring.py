@@ -15,6 +15,7 @@ from deploy.monitoring.dashboards import BOARDS
 from deploy.monitoring.registered import BROKER, asked_for, registered
 from deploy.monitoring.slos import OBJECTIVES
 from deploy.system import QUEUES_IN_USE, SERVICES
+from services.billing.domain.ledger import Code
 
 MONITORING = ROOT / "deploy" / "monitoring"
 RUNBOOK = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
@@ -27,6 +28,7 @@ EXPRESSIONS = {
     **{f"{board.uid}: {panel.title} {n}": line.expr for board in BOARDS for panel in board.panels for n, line in enumerate(panel.lines)},
 }  # fmt: skip
 
+CREDITS_OF = re.compile(r'fangate_credits_total\{type=~?"([^"]*)"')
 Program = Callable[[str, str], Path]
 
 
@@ -56,6 +58,12 @@ def test_every_metric_that_is_asked_for_is_one_that_the_code_registers() -> None
 
 def test_a_metric_that_nobody_registers_is_found() -> None:
     assert asked_for("rate(fangate_planted_total[5m])") - registered() == {"fangate_planted_total"}
+
+
+def test_credits_are_asked_for_by_codes_that_the_ledger_has() -> None:
+    asked = {code for expr in EXPRESSIONS.values() for codes in CREDITS_OF.findall(expr) for code in codes.split("|")}
+    assert asked
+    assert asked <= {code.name.lower() for code in Code}
 
 
 def test_everything_recorded_that_is_asked_for_is_recorded() -> None:

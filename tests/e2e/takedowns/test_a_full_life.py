@@ -4,125 +4,33 @@ in which it may go wrong. Only the day is the test's: it moves on when everythin
 
 import asyncio
 import os
-import uuid
-from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass, field
-from email.message import EmailMessage
+from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
 
-import asyncpg
-import msgspec
 import pytest
 
 from deploy.local.profile import RUN
 from tests.e2e.clients.platform import PlatformClient
 from tests.support.mails import a_bounce, a_mail
-from tests.support.rdap import card, domain_answer, entity, network_answer
-from tests.support.site import Site, a_site
-from tests.support.smtp_sink import Sink, a_sink
-from tests.support.stack import Stack, a_stack
-from tests.support.takedown_notices import AGENT, TOKEN_KEY
-from tests.support.takedowns_process import VARIABLE, Described
+from tests.support.takedowns_life import DAY, HOSTER, HOUR, MINUTE, Life, a_creator, a_life
 
 CREDITS = 100
-PATIENCE_S = 180.0
-MINUTE, HOUR, DAY = 60.0, 3_600.0, 86_400.0
-ENTRY = """INSERT INTO takedowns.directory (id, source, name, match, kind, takedown_method, dmca_email, form_url, confidence, verified_at,
-             verified_by) VALUES ($1, 'operator', $1, ARRAY['.' || $1], 'tube', $2, $3, $4, 'high', now(), 'a person')"""
 GONE, BOUNCE, REFUSE, COUNTER, FORM = (f"leaks-{name}.com" for name in ("gone", "bounce", "refuse", "counter", "form"))
-HOSTER = "abuse@hoster.example"
 pytestmark = pytest.mark.timeout(900)  # a whole system starts, and sixty days go by
 
 
-@dataclass
-class Life:
-    """A running system and the world around it."""
-
-    stack: Stack
-    sink: Sink
-    site: Site
-    maildir: Path
-    day_file: Path
-    ahead_s: float = 0.0
-    received: int = 0
-    said: dict[str, list[str]] = field(default_factory=dict)
-
-    def later(self, seconds: float) -> None:
-        """The day moves on."""
-        self.ahead_s += seconds
-        fresh = self.day_file.with_suffix(".new")
-        fresh.write_text(f"{self.ahead_s}", encoding="ascii")
-        fresh.replace(self.day_file)
-
-    def receive(self, mail: EmailMessage) -> None:
-        """A mail arrives."""
-        self.received += 1
-        (self.maildir / "new" / f"1700000{self.received:03d}.M{self.received}.host").write_bytes(bytes(mail))
-
-    def mails_to(self, address: str) -> list[EmailMessage]:
-        return [mail for mail in self.sink.messages() if mail["To"] == address]
-
-    def bounces_of(self, address: str) -> str:
-        """Where a mail to `address` bounces to."""
-        sender: str = next(sender for sender, recipient, _ in self.sink.mails if recipient == address)
-        return sender
-
-    async def until(self, wanted: Callable[[], Any]) -> Any:
-        """Until the world is as wanted; `wanted` may be a coroutine function."""
-        async with asyncio.timeout(PATIENCE_S):
-            while True:
-                found = wanted()
-                if asyncio.iscoroutine(found):
-                    found = await found
-                if found:
-                    return found
-                await asyncio.sleep(0.2)
-
-
 @pytest.fixture
-async def life(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Life]:
-    maildir, day_file = tmp_path / "maildir", tmp_path / "day"
-    for name in ("new", "cur", "tmp"):
-        (maildir / name).mkdir(parents=True)
-    day_file.write_text("0", encoding="ascii")
-    async with a_sink() as sink, a_site() as site, a_site() as registry:
-        registry.missing = (200, msgspec.json.encode(domain_answer()).decode())
-        network = network_answer(entity("abuse", card("Hoster", HOSTER)))
-        registry.pages["/ip/93.184.216.34"] = (200, msgspec.json.encode(network).decode())
-        world = Described(
-            allowed=(site.address, registry.address), rdap_url=f"http://registry.example:{registry.port}/",
-            day_file=str(day_file),
-        )  # fmt: skip
-        monkeypatch.setenv(VARIABLE, msgspec.json.encode(world).decode())
-        settings = {
-            "FANGATE_NOTICE_MODE": "send", "FANGATE_NOTICE_LEGAL_REVIEWED_BY": "a test", "FANGATE_SMTP_URL": sink.url,
-            "FANGATE_AGENT_NAME": AGENT.name, "FANGATE_AGENT_ADDRESS": AGENT.address, "FANGATE_AGENT_PHONE": AGENT.phone,
-            "FANGATE_AGENT_EMAIL": AGENT.email, "FANGATE_MAIL_REPLY_DOMAIN": "reply.example",
-            "FANGATE_MAIL_TOKEN_KEYS": TOKEN_KEY, "FANGATE_MAILBOX_URL": f"maildir:{maildir}",
-        }  # fmt: skip
-        launcher = "tests.support.takedowns_launcher"
-        async with a_stack(RUN / f"stack-{os.getpid()}-life", launcher=launcher, **settings) as stack:
-            yield Life(stack, sink, site, maildir, day_file)
-
-
-async def a_creator(client: PlatformClient, name: str) -> str:
-    email = f"{uuid.uuid4().hex}@example.com"
-    links = [{"platform": "onlyfans", "handle": "lunavale"}]
-    await client.submit_creators({"stage_name": name, "email": email, "official_links": links})
-    return str(next(each["id"] for each in (await client.creators())["creators"] if each["email"] == email))
+async def life(tmp_path: Path) -> AsyncIterator[Life]:
+    async with a_life(RUN / f"stack-{os.getpid()}-life", tmp_path) as started:
+        yield started
 
 
 async def test_a_url_from_its_submission_to_its_proved_removal_and_every_way_that_goes_wrong(life: Life) -> None:
     # given an organization, a site that has its content on five hosts, and an operator who verified whom to write to
     organization = await life.stack.an_organization(credits=CREDITS)
-    admin = await asyncpg.connect(life.stack.env["FANGATE_POSTGRES_DSN_MIGRATE"])
-    try:
-        for host in (GONE, BOUNCE, REFUSE, COUNTER):
-            await admin.execute(ENTRY, host, "email", f"dmca@{host}", None)
-        await admin.execute(ENTRY, FORM, "form", None, f"https://{FORM}/dmca")
-    finally:
-        await admin.close()
+    for host in (GONE, BOUNCE, REFUSE, COUNTER):
+        await life.knows(host)
+    await life.knows(FORM, form_url=f"https://{FORM}/dmca")
     for path in ("/gone", "/bounce", "/refuse", "/counter", "/form"):
         life.site.pages[path] = f"<title>stolen</title><p>{path} is here, alive and well"
 

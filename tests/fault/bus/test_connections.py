@@ -7,6 +7,7 @@ import uuid
 import pytest
 
 from libs.common.bus import Bus, batch, jobs, rpc
+from libs.common.bus.errors import BUS_ERRORS
 from libs.common.bus.topology import ledger_queue
 from libs.common.contracts import edge, sessions
 from libs.common.contracts.envelope import Context, Message
@@ -214,6 +215,23 @@ async def test_a_black_hole_makes_publishes_unknown_and_they_arrive_afterwards(
     # then the event is there, and the call is dropped because its deadline is over
     assert await call(caller) == b""
     assert len(handled) == 2
+
+
+async def test_a_connection_that_dies_while_the_watch_asks_ends_nothing_else(connect: Connect, proxy: TcpProxy) -> None:
+    # given a watch that asks how much waits, into a black hole
+    server = await connect("sessions")
+    await serve(server)
+    ((_, subscription, _),) = server._started
+    proxy.stall()
+    asking = asyncio.create_task(subscription.waiting())
+    await asyncio.sleep(0.2)
+    # when the connection is given up, as after missed heartbeats: whoever waits for it is "cancelled"
+    transport = server._transport._sub.transport  # type: ignore[attr-defined]
+    await transport.connection.close(ConnectionError("no heartbeat"))
+    # then that is a lost connection, and no cancellation
+    with pytest.raises(BUS_ERRORS):
+        await asking
+    proxy.flow()
 
 
 async def _is_down(bus: Bus) -> bool:

@@ -49,6 +49,20 @@ async def test_a_new_file_is_applied_to_what_is_there(admin_dsn: str, root: Path
     assert await migrate(admin_dsn, ["probe"], root=root) == ["probe: 0002_add_note"]
 
 
+async def test_numbers_may_have_gaps_and_a_file_may_come_into_one_later(
+    admin_dsn: str, db: Database, root: Path
+) -> None:
+    folder = root / "probe" / "migrations"
+    (folder / "0020_add_note.sql").write_text("ALTER TABLE things ADD note text")
+    assert (await migrate(admin_dsn, ["probe"], root=root))[-1] == "probe: 0020_add_note"
+    assert await schema_is_current(db, "probe", root=root)
+    (folder / "0009_add_word.sql").write_text("ALTER TABLE things ADD word text")
+    assert not await schema_is_current(db, "probe", root=root)
+    assert await migrate(admin_dsn, ["probe"], root=root) == ["probe: 0009_add_word"]
+    assert await schema_is_current(db, "probe", root=root)
+    assert SCHEMA_VERSION.labels("probe")._value.get() == 20
+
+
 async def test_a_file_that_fails_leaves_nothing_and_those_before_it_stand(admin_dsn: str, root: Path) -> None:
     (root / "probe" / "migrations" / "0002_break_it.sql").write_text("CREATE TABLE half (id int); SELECT 1/0;")
     with pytest.raises(MigrationFailed, match="probe: 0002_break_it: division by zero"):

@@ -80,6 +80,7 @@ async def test_up_is_quick_the_second_time_and_a_killed_launcher_leaves_no_child
         assert await launcher.call() == 200
         assert set(launcher.demo) == {
             "FANGATE_URL", "FANGATE_API_KEY", "FANGATE_LIMITED_API_KEY", "FANGATE_PLATFORM_API_KEY", "FANGATE_CREATOR_ID",
+            "FANGATE_SANDBOX_API_KEY",
             "FANGATE_MODEL_ID", "FANGATE_MODEL_ACCOUNT", "FANGATE_USER_API_KEY", "FANGATE_USER_EMAIL", "FANGATE_USER_PASSWORD",
             "FANGATE_APP_CLIENT_ID", "FANGATE_APP_CLIENT_SECRET",
             "FANGATE_SANDBOX_URL", "FANGATE_ADMIN_URLS", "FANGATE_MAIL_DIR",
@@ -112,6 +113,7 @@ async def test_up_is_quick_the_second_time_and_a_killed_launcher_leaves_no_child
         status, text = await launcher("up")
         assert status == 0, text
         assert launcher.demo["FANGATE_API_KEY"] == keys["FANGATE_API_KEY"]
+        assert launcher.demo["FANGATE_SANDBOX_API_KEY"] == keys["FANGATE_SANDBOX_API_KEY"]
         assert launcher.demo["FANGATE_MODEL_ID"] == keys["FANGATE_MODEL_ID"]
         assert await launcher.call() == 200
         processes = launcher.processes()

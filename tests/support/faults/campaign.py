@@ -140,12 +140,16 @@ class Campaign:
 
 
 @contextlib.asynccontextmanager
-async def campaign(run: Path, *, rich: int, workers: int, say: Callable[[str], None]) -> AsyncIterator[Campaign]:
-    """A fresh system with `rich` organizations with much money and one with little, each with `workers` customers."""
+async def campaign(
+    run: Path, *, rich: int, workers: int, say: Callable[[str], None], **settings: str
+) -> AsyncIterator[Campaign]:
+    """A fresh system with `rich` organizations with much money and one with little, each with `workers` customers. `settings`
+    (`FANGATE_…`) are its own.
+    """
     folder = run / "clocks"
     os.environ[clocks.FOLDER] = str(folder)  # for the launcher
     own = "tests.support.faults.launcher"
-    async with fault_servers(run) as servers, a_stack(run, launcher=own, **servers.settings()) as stack:
+    async with fault_servers(run) as servers, a_stack(run, launcher=own, **servers.settings(), **settings) as stack:
         tenants = [
             Tenant(await stack.an_organization(plan="enterprise"), granted=RICH_CREDITS, is_scarce=False)
             for _ in range(rich)

@@ -14,7 +14,13 @@ from deploy.local.environment import Environment
 from deploy.local.profile import write_private
 
 FOLDER: Final = "ROLLOUT_FOLDER"  # the environment variable that says where the files are
-RINGS: Final = ("FANGATE_KEY_PEPPERS", "FANGATE_VAULT_KEYS", "FANGATE_FORM_KEYS", "FANGATE_WEBHOOK_KEYS")
+RINGS: Final = (
+    "FANGATE_KEY_PEPPERS",
+    "FANGATE_VAULT_KEYS",
+    "FANGATE_FORM_KEYS",
+    "FANGATE_WEBHOOK_KEYS",
+    "FANGATE_PASSWORD_KEYS",
+)
 _of = Environment.of
 
 

@@ -1,10 +1,12 @@
 """Entries about platforms, submissions and callers."""
 
 import asyncio
+import contextlib
 import json
 from typing import Final
 
 import aiohttp
+import asyncpg
 
 from libs.common.ids import new_key, uuid7
 from tests.support.runbooks.drill import Drill
@@ -101,17 +103,19 @@ async def key_revoked(room: Room) -> None:
 
 
 async def many_refusals(room: Room) -> None:
-    limited = room.campaign.tenants[0].organization.limited_key
-    room.notes["refusing"] = asyncio.create_task(_refused_for_a_while(room, limited))
+    """Two keys, each as often as its window lets it."""
+    room.notes["enough"] = asyncio.Event()
+    keys = [tenant.organization for tenant in room.campaign.tenants if not tenant.is_scarce]
+    refused = (_refused_for_a_while(room, each.limited_key, each.model_id) for each in keys)
+    room.notes["refusing"] = [asyncio.create_task(each) for each in refused]
 
 
-async def _refused_for_a_while(room: Room, key: str) -> None:
-    model = room.campaign.tenants[0].organization.model_id
+async def _refused_for_a_while(room: Room, key: str, model: str) -> None:
     async with aiohttp.ClientSession(room.stack.url, headers={"X-API-Key": key}) as caller:
-        for _ in range(6_000):
+        while not room.notes["enough"].is_set():
             async with caller.post(f"/api/models/{model}/chats/1001/messages", json={"text": "x"}) as answer:
                 if answer.status == 429:
-                    return
+                    await asyncio.sleep(1.0)
 
 
 async def see_refusals(room: Room) -> str:
@@ -120,7 +124,35 @@ async def see_refusals(room: Room) -> str:
 
 
 async def refusals_end(room: Room) -> None:
-    await room.notes["refusing"]
+    room.notes["enough"].set()
+    await asyncio.gather(*room.notes["refusing"])
+
+
+async def webhooks_late(room: Room) -> None:
+    """A transaction that somebody left open holds what is to be sent: whoever would deliver passes it by."""
+    made = await room.ask("POST", "/api/webhooks", url=f"http://{room.receiver}/")
+    webhook_id = made["data"]["webhook"]["webhook_id"]
+    await room.ask("POST", f"/api/webhooks/{webhook_id}/test")
+    await asyncio.sleep(2)  # nobody listens: it is due again in a while
+    connection = await asyncpg.connect(room.servers.postgres.dsn.rpartition("/")[0] + "/" + room.database)
+    await connection.execute(f"BEGIN; SELECT FROM auth.webhook_lines WHERE webhook_id = '{webhook_id}' FOR UPDATE")
+    room.notes["left open"] = connection
+
+
+async def see_webhooks(room: Room) -> str:
+    rows = await room.owner(
+        "SELECT state, left(query, 60) AS query FROM pg_stat_activity WHERE state = 'idle in transaction' LIMIT 1"
+    )
+    held = f"{rows[0]['state']}: «{rows[0]['query']}»" if rows else "nobody is idle in a transaction"
+    return f"fangate_webhook_oldest_seconds {await room.figure('max(fangate_webhook_oldest_seconds)')}; deliveries by outcome: {await room.figure('sum by (outcome) (fangate_webhook_deliveries_total) > 0')}; pg_stat_activity: {held}"
+
+
+async def webhooks_go(room: Room) -> None:
+    await room.owner(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE 'BEGIN; SELECT FROM auth.webhook_lines%'"
+    )
+    with contextlib.suppress(Exception):
+        await room.notes["left open"].close()
 
 
 # In this order: those that need the database to have lived come after those that crash it.
@@ -131,7 +163,8 @@ OF_CALLERS: Final = (
     Drill(entry="FangateSessionsOverdue", caused_by="renewals due a day ago and claimed by nobody who lives", cause=sessions_overdue, look=see_overdue, done="claims ended; renewed by themselves", safe=sessions_renewed),
     Drill(entry="FangateSessions", alert="FangateSessionsBurns", caused_by="the same", cause=sessions_overdue, look=see_overdue, done="claims ended; renewed by themselves", safe=sessions_renewed, window="5 min and 1 h"),
     Drill(entry="FangateKeyMisused", caused_by="330 calls of a key that was told to wait", cause=waits_ignored, look=see_ignored, done="`key revoke`", safe=key_revoked, window="1 h"),
-    Drill(entry="FangateRefusalsMany", caused_by="a key tries a right that it has not", cause=many_refusals, look=see_refusals, done="nothing: it is given nothing, and its window is used up", safe=refusals_end, window="10 min", fires_within_s=300.0),
+    Drill(entry="FangateRefusalsMany", caused_by="two keys try a right that they have not, again and again", cause=many_refusals, look=see_refusals, done="nothing: nothing is given, and their windows are used up", safe=refusals_end, window="10 min", fires_within_s=420.0),
     Drill(entry="FangateKeysGuessed", caused_by="unknown keys from twelve addresses", cause=keys_guessed, look=see_guesses, done="nothing: blocked", safe=nothing, window="30 min"),
     Drill(entry="FangateSubmissionsHalfWay", caused_by="a batch that holds its credits and that nobody goes on with", cause=half_way, look=see_half_way, done="takedowns restarted; the sweeper settles it", safe=half_way_settled),
+    Drill(entry="FangateWebhooksLate", caused_by="a transaction left open on what is to be sent", cause=webhooks_late, look=see_webhooks, done="ended by its pid", safe=webhooks_go, fires_within_s=300.0),
 )  # fmt: skip

@@ -131,6 +131,27 @@ async def see_timer(room: Room) -> str:
     return f"failures: {await room.figure(failed)}; log: {line_of(room.logged('takedowns', 'timer failed'), 'event', 'timer')}"
 
 
+async def schema_too_new(room: Room) -> None:
+    """A column that the code asks for has another name: no code expects that."""
+    await room.owner("ALTER TABLE takedowns.creators RENAME COLUMN org_id TO org_id_gone")
+    await room.stack.kill("takedowns")  # statements that are prepared go on working
+    await room.stack.until_ready()
+    await asyncio.sleep(2)  # scraped with nothing broken yet
+    for _ in range(3):
+        room.notes["status"] = await room.call("/api/platforms/creators")
+
+
+async def schema_fits(room: Room) -> None:
+    await room.owner("ALTER TABLE takedowns.creators RENAME COLUMN org_id_gone TO org_id")
+    room.notes["said"] = f"the same call then read {await room.call('/api/platforms/creators')}"
+
+
+async def see_defect(room: Room) -> str:
+    line = room.logged("takedowns", "a handler failed")
+    named = "the column" if "org_id" in str(line.get("exception", "")) else "no column"
+    return f"the call read {room.notes['status']}; log: {line_of(line, 'level', 'event', 'type')}, its traceback names {named}"
+
+
 OF_PROCESSES: Final = (
     Drill(entry="FangateProcessDown", caused_by="billing frozen (SIGSTOP)", cause=freeze("billing", 2.0), look=see_frozen, done="the process goes on", safe=thaw("billing")),
     Drill(entry="FangateDebits", alert="FangateDebitsBurns", caused_by="billing frozen for 9 s", cause=debits_late, look=see_queues, done="nothing: it has caught up by itself", safe=nothing, window="5 min and 1 h"),
@@ -139,5 +160,6 @@ OF_PROCESSES: Final = (
     Drill(entry="FangateOverhead", alert="FangateOverheadBurns", caused_by="sessions stops for 1 s, six times", cause=stutter, look=see_overhead, done="nothing more", safe=nothing, window="5 min and 1 h"),
     Drill(entry="FangateEventLoopLag", caused_by="auth stops for 2.5 s, three times", cause=late_loop, look=see_tasks, done="nothing more", safe=nothing),
     Drill(entry="FangateVersionsMixed", caused_by="a second auth of another version", cause=second_version, look=see_versions, done="the rollout undone", safe=end_second_version),
+    Drill(entry="FangateUnhandledErrors", caused_by="a column that takedowns asks for renamed, takedowns restarted", cause=schema_too_new, look=see_defect, done="the change undone", safe=schema_fits, window="10 min"),
     Drill(entry="FangateTimerFails", caused_by="a table of takedowns renamed", cause=timer_fails, look=see_timer, done="the table's name restored, takedowns restarted", safe=timer_works, window="30 min"),
 )  # fmt: skip

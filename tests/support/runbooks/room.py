@@ -7,6 +7,7 @@ import contextlib
 import json
 import os
 import sys
+import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -30,6 +31,8 @@ from tests.support.prometheus import Prometheus, a_prometheus
 INTERVAL: Final = "500ms"
 HOLD: Final = "0s"  # the rules' own waits are minutes; their scenarios are tested with promtool
 LINES_READ: Final = 4_000
+_USUAL_MINUTES: Final = 26 * 60  # a credit in each
+_QUIET_MINUTES: Final = 10  # the newest: what is imported must not meet what is scraped
 
 
 @dataclass(slots=True)
@@ -40,6 +43,7 @@ class Room:
     prometheus: Prometheus
     others: Path  # a file that tells Prometheus of processes started by hand
     exporter_port: int
+    receiver: str  # where webhooks may go
     notes: dict[str, Any] = field(default_factory=dict)  # between a drill's steps
 
     @property
@@ -49,6 +53,11 @@ class Room:
     @property
     def servers(self) -> Any:
         return self.campaign.world.servers
+
+    @property
+    def database(self) -> str:
+        """The name of the system's database."""
+        return str(urlsplit(self.stack.env["FANGATE_POSTGRES_DSN_MIGRATE"]).path.lstrip("/"))
 
     async def owner(self, query: str, *arguments: Any) -> list[dict[str, Any]]:
         """SQL as the owner of the database, past the services' wire."""
@@ -115,24 +124,47 @@ class Room:
             async with caller.request(method, path.format(model=organization.model_id), json=body) as answer:
                 return answer.status
 
+    async def ask(self, method: str, path: str, **body: Any) -> Any:
+        """A call of the first customer that must be answered with a 2xx; its body."""
+        headers = {"X-API-Key": self.campaign.tenants[0].organization.key}
+        async with aiohttp.ClientSession(self.stack.url, headers=headers) as caller:
+            async with caller.request(method, path, json=body or None) as answer:
+                assert answer.ok, await answer.text()
+                return await answer.json()
+
     async def export_broker(self) -> None:
         """Switch on the exporter of the broker's node, after each of its starts."""
-        broker = self.servers.broker
-        program = find_programs().rabbitmq_server
-        environment = rabbitmq.environment(broker._folder, broker._ports, os.environ["PATH"])
-        environment.pop("RABBITMQ_SERVER_START_ARGS")
         listen = f'application:set_env(rabbitmq_prometheus, tcp_config, [{{port, {self.exporter_port}}}, {{ip, "127.0.0.1"}}], [{{persistent, true}}]).'
         for command in (
             ("rabbitmq-plugins", "disable", "rabbitmq_prometheus"),
             ("rabbitmqctl", "eval", listen),
             ("rabbitmq-plugins", "enable", "rabbitmq_prometheus"),
         ):
-            control = await asyncio.create_subprocess_exec(
-                program.with_name(command[0]), *command[1:], env=environment,
-                stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
-            )  # fmt: skip
-            said, _ = await control.communicate()
-            assert control.returncode == 0, said.decode()
+            await self.broker_control(*command)
+
+    async def broker_control(self, program: str, *arguments: str) -> str:
+        """A command line tool of the broker's, on its node; what it printed."""
+        broker = self.servers.broker
+        environment = rabbitmq.environment(broker._folder, broker._ports, os.environ["PATH"])
+        environment.pop("RABBITMQ_SERVER_START_ARGS")
+        control = await asyncio.create_subprocess_exec(
+            find_programs().rabbitmq_server.with_name(program), *arguments, env=environment,
+            stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
+        )  # fmt: skip
+        said, _ = await control.communicate()
+        assert control.returncode == 0, said.decode()
+        return said.decode()
+
+
+def _a_usual_day(instance: str) -> str:
+    """The day before, in which little was spent: what alerts that compare with it need."""
+    labels = f'job="{JOB}",service="billing",instance="{instance}",type="call"'
+    now = int(time.time())
+    lines = [
+        f"fangate_credits_total{{{labels}}} {minute} {now - 60 * (_USUAL_MINUTES - minute)}"
+        for minute in range(_USUAL_MINUTES - _QUIET_MINUTES)
+    ]
+    return "\n".join(["# TYPE fangate_credits counter", *lines, "# EOF", ""])
 
 
 @contextlib.asynccontextmanager
@@ -140,7 +172,10 @@ async def a_room(run: Path) -> AsyncIterator[Room]:
     """Everything started; nothing of it is left afterwards."""
     program = find("prometheus", "prometheus")
     assert program is not None, "python -m deploy.tools prometheus"
-    async with campaign(run, rich=2, workers=2, say=lambda _: None) as driver:
+    (receiver,) = ports.pick(1)  # of webhooks; nobody listens there
+    local = f"127.0.0.1:{receiver}"
+    own = {"FANGATE_WEBHOOK_LOCAL_RECEIVERS": local}
+    async with campaign(run, rich=2, workers=2, say=lambda _: None, **own) as driver:
         stack = driver.world.stack
         alerts, others = run / "alerts.yaml", run / "others.json"
         alerts.write_text(to_yaml({"groups": rules.alert_groups(hold=HOLD)}), encoding="utf-8")
@@ -163,7 +198,8 @@ async def a_room(run: Path) -> AsyncIterator[Room]:
         }
         broker = {"static_configs": [{"targets": [f"127.0.0.1:{exporter}"]}]}
         config = configuration([processes], broker, rules=[str(alerts), str(objectives)], interval=INTERVAL)
-        async with a_prometheus(program, run / "prometheus", config) as prometheus:
-            room = Room(driver, prometheus, others, exporter)
+        history = _a_usual_day(urlsplit(stack.admin_urls["billing"]).netloc)
+        async with a_prometheus(program, run / "prometheus", config, history=history) as prometheus:
+            room = Room(driver, prometheus, others, exporter, local)
             await room.export_broker()
             yield room
