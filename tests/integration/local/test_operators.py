@@ -47,7 +47,5 @@ async def test_a_refusal_is_the_complaint_of_the_command() -> None:
 
 
 async def test_a_service_without_a_command_line_says_so() -> None:
-    with pytest.raises(
-        ChildFailedError, match=r"(?s)services\.takedowns has no command line:.*services\.takedowns\.cli"
-    ):
-        await operate("takedowns", ["--help"], env=ENV)
+    with pytest.raises(ChildFailedError, match=r"(?s)services\.edge has no command line:.*services\.edge\.cli"):
+        await operate("edge", ["--help"], env=ENV)
