@@ -16,7 +16,10 @@ from tests.support.takedowns_life import DAY, HOSTER, HOUR, MINUTE, Life, a_crea
 
 CREDITS = 100
 GONE, BOUNCE, REFUSE, COUNTER, FORM = (f"leaks-{name}.com" for name in ("gone", "bounce", "refuse", "counter", "form"))
-pytestmark = pytest.mark.timeout(900)  # a whole system starts, and sixty days go by
+pytestmark = [
+    pytest.mark.timeout(900),  # a whole system starts, and sixty days go by
+    pytest.mark.alone,  # in leaps, between which its timers must get their turns
+]
 
 
 @pytest.fixture
