@@ -16,7 +16,7 @@ from tests.support.faults.faults import FAULTS
 from tests.support.faults.world import Fault
 
 # The first test starts three servers and five services, and the last one waits for leases to end.
-pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(600), pytest.mark.alone]
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")

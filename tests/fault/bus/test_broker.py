@@ -9,6 +9,7 @@ import aiormq
 import pytest
 
 from libs.common.bus import Bus, jobs, metrics, rpc
+from libs.common.bus.errors import BUS_ERRORS, BusError
 from libs.common.bus.topology import definitions
 from libs.common.contracts import sessions
 from libs.common.contracts.envelope import Context, Message
@@ -20,6 +21,17 @@ from tests.support.bus import ORG, RabbitWorld, a_balance_question, a_connect, a
 from tests.support.own_broker import OwnBroker
 from tests.support.proxies import TcpProxy
 from tests.support.servers import TestBroker
+
+
+async def noticed(bus: Bus) -> None:
+    """Return once `bus` knows that its broker is gone."""
+    async with asyncio.timeout(20):
+        while True:
+            try:
+                await bus.check()
+            except (BusError, *BUS_ERRORS):
+                return
+            await asyncio.sleep(0.02)
 
 
 @pytest.mark.alone  # it measures time
@@ -43,6 +55,7 @@ async def test_a_restart_loses_no_job_and_calls_work_again(own_broker: OwnBroker
 
     # when
     await own_broker.kill_node()
+    await noticed(server)  # what is written before that may have arrived, for all that anybody knows
     with pytest.raises(Refused):
         await server.publisher.publish(encode(a_connect()), timeout_s=0.5)
     await own_broker.start_node()
