@@ -19,6 +19,7 @@ class _Row:
     created_ms: int
     claimed_until_ms: int
     kept: Kept | None = None
+    debits: int = 1
 
 
 @dataclass
@@ -45,7 +46,8 @@ class RememberedAnswers:
             return row.kept
         if row.claimed_until_ms > now_ms:
             raise Refusal("IDEMPOTENCY_IN_PROGRESS")
-        row.claim = Claim(asking.org_id, asking.key_digest, row.claim.call_id, row.claim.turn + 1)
+        row.debits += 1
+        row.claim = Claim(asking.org_id, asking.key_digest, row.claim.call_id, row.claim.turn + 1, row.debits)
         row.claimed_until_ms = now_ms + CLAIM_MS
         return row.claim
 
@@ -57,9 +59,11 @@ class RememberedAnswers:
         if self._mine(claim) is not None:
             del self.rows[claim.org_id, claim.key_digest]
 
-    async def hold(self, claim: Claim) -> None:
-        if (row := self._mine(claim)) is not None:
-            row.claimed_until_ms = self.clock.now_ms()
+    async def hold(self, claim: Claim, *, may_have_paid: bool = False) -> None:
+        row, now_ms = self._mine(claim), self.clock.now_ms()
+        if row is not None and row.claimed_until_ms > now_ms:
+            row.claimed_until_ms = now_ms
+            row.debits -= not may_have_paid
 
     def _mine(self, claim: Claim) -> _Row | None:
         row = self.rows.get((claim.org_id, claim.key_digest))

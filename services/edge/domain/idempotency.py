@@ -12,7 +12,6 @@ from uuid import UUID
 import msgspec
 
 from libs.common.contracts.auth import Principal
-from libs.common.contracts.edge import USAGE_RECORDS_MAX
 from libs.common.ids import derived_id, id_ms
 from services.edge.domain.catalogue import Route
 from services.edge.domain.refusal import Refusal
@@ -41,12 +40,15 @@ class Asking(msgspec.Struct, frozen=True):
 
 
 class Claim(msgspec.Struct, frozen=True):
-    """A key that is ours to answer. `turn` > 1: somebody began before us under `call_id` and was not seen to finish."""
+    """A key that is ours to answer. `turn` > 1: somebody began before us under `call_id` and was not seen to finish. `debits`: under
+    how many ids the request may be paid by the end of this turn.
+    """
 
     org_id: UUID
     key_digest: bytes
     call_id: UUID
     turn: int
+    debits: int = 1
 
     @property
     def is_taken_over(self) -> bool:
@@ -55,15 +57,15 @@ class Claim(msgspec.Struct, frozen=True):
     @property
     def debit_id(self) -> UUID:
         """Under which this turn pays: the debit of an earlier one may be voided, and what is void stays so."""
-        return self._debit_id(self.turn)
+        return self._debit_id(self.debits)
 
     @property
     def earlier_debits(self) -> tuple[UUID, ...]:
-        """What turns before this one may have paid under, as far as one message can name it."""
-        return tuple(self._debit_id(turn) for turn in range(max(1, self.turn - USAGE_RECORDS_MAX), self.turn))
+        """Under which turns before this one may have paid."""
+        return tuple(self._debit_id(number) for number in range(1, self.debits))
 
-    def _debit_id(self, turn: int) -> UUID:
-        return self.call_id if turn == 1 else derived_id(id_ms(self.call_id), f"debit:{self.call_id}:{turn}")
+    def _debit_id(self, number: int) -> UUID:
+        return self.call_id if number == 1 else derived_id(id_ms(self.call_id), f"debit:{self.call_id}:{number}")
 
 
 class Kept(msgspec.Struct, frozen=True):

@@ -202,8 +202,8 @@ class UsageLog(Protocol):
         ...
 
     async def void(self, org_id: UUID, ids: Sequence[UUID]) -> None:
-        """Undo the debits `ids`, at most `USAGE_RECORDS_MAX`, whether they were recorded, will be, or never are. Returns once the
-        broker has confirmed. Raises Refused, Unconfirmed; it can be repeated.
+        """Undo the debits `ids`, whether they were recorded, will be, or never are. Returns once the broker has confirmed. Raises
+        Refused, Unconfirmed; it can be repeated.
         """
         ...
 
@@ -225,8 +225,10 @@ class KeptAnswers(Protocol):
         """The key is unused again. Raises nothing."""
         ...
 
-    async def hold(self, claim: Claim) -> None:
-        """Whoever repeats the request goes on under the call id at once. Raises nothing."""
+    async def hold(self, claim: Claim, *, may_have_paid: bool = False) -> None:
+        """Whoever repeats the request goes on under the call id at once, and under the same debit id unless this turn may have paid
+        under it. Raises nothing.
+        """
         ...
 
 

@@ -101,7 +101,9 @@ class UsageGateway:
             raise Unconfirmed(detail="the confirm came after the fence")
 
     async def void(self, org_id: UUID, ids: Sequence[UUID]) -> None:
-        await self._publisher.publish(encode(UsageVoided(org_id=org_id, ids=tuple(ids)), org_id=org_id))
+        for at in range(0, len(ids), USAGE_RECORDS_MAX):
+            message = UsageVoided(org_id=org_id, ids=tuple(ids[at : at + USAGE_RECORDS_MAX]))
+            await self._publisher.publish(encode(message, org_id=org_id))
 
     async def run(self) -> None:
         """Send voids, for ever; one that cannot be sent waits for the bus."""

@@ -70,7 +70,7 @@ class PostgresAnswers:
                 float(KEPT_SECONDS),
             )  # fmt: skip
             if row is not None:
-                return Claim(asking.org_id, asking.key_digest, row["call_id"], row["turn"])
+                return Claim(asking.org_id, asking.key_digest, row["call_id"], row["turn"], row["debits"])
             row = await self._db.fetchrow(QUERIES.find, asking.org_id, asking.key_digest)
             if row is None:
                 continue  # freed in between
@@ -101,8 +101,8 @@ class PostgresAnswers:
     async def free(self, claim: Claim) -> None:
         await self._settle("freed", QUERIES.free, claim)
 
-    async def hold(self, claim: Claim) -> None:
-        await self._settle("held", QUERIES.hold, claim)
+    async def hold(self, claim: Claim, *, may_have_paid: bool = False) -> None:
+        await self._settle("held", QUERIES.hold, claim, may_have_paid)
 
     async def sweep(self) -> None:
         """Forget what is older than 24 hours. Raises DatabaseAway."""

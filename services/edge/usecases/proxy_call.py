@@ -45,9 +45,8 @@ class Call:
     has_left: bool = False  # it was handed to another service, or may have been
     is_replayed: bool = False  # its answer was given before, under the same idempotency key
     debit_id: UUID | None = None
-    earlier_debits: Sequence[
-        UUID
-    ] = ()  # of tries that did not end, or whose answer was not kept: undone before this one pays
+    # Of tries that did not end, or whose answer was not kept: undone before this one pays.
+    earlier_debits: Sequence[UUID] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,9 +108,8 @@ class ProxyCall:
         try:
             await self.usage.void(call.caller.org_id, call.earlier_debits)
         except Unconfirmed as exc:
-            raise Refused(
-                detail="earlier debits may not be undone yet"
-            ) from exc  # this one's is certainly not recorded
+            # This call's own is certainly not recorded.
+            raise Refused(detail="earlier debits may not be undone yet") from exc
 
 
 def _bound(request: Request, caller: Principal) -> Request:

@@ -60,7 +60,7 @@ class ReplayAnswer:
         except (Unconfirmed, asyncio.CancelledError):
             # Carried out, and what may be recorded is voided: the fence repeats the answer, which is paid under another id then.
             if call.upstream is not None:
-                await asyncio.shield(self.answers.hold(claim))
+                await asyncio.shield(self.answers.hold(claim, may_have_paid=True))
             raise
         # Anything else leaves the claim to run out: nobody knows how far the request came.
         await self.answers.keep(claim, kept)

@@ -122,6 +122,24 @@ async def test_a_held_key_is_taken_over_at_once_by_the_same_request(world: World
     assert (again.call_id, again.turn) == (first.call_id, 2)
 
 
+async def test_a_turn_that_certainly_paid_nothing_leaves_its_debits_id_to_the_next(world: World) -> None:
+    asking = an_asking()
+    first = await world.claim(asking)
+    assert (first.debit_id, first.earlier_debits) == (first.call_id, ())
+    for _ in range(2):  # said twice it is said once
+        await world.answers.hold(first)
+    second = await world.claim(asking)
+    assert (second.turn, second.debit_id, second.earlier_debits) == (2, first.debit_id, ())
+    await world.answers.hold(second, may_have_paid=True)
+    third = await world.claim(asking)
+    assert third.debit_id not in {first.debit_id, first.call_id}
+    assert third.earlier_debits == (first.debit_id,)
+    await world.wait(CLAIM_S + 1)  # nobody knows how far it came
+    fourth = await world.claim(asking)
+    assert fourth.earlier_debits == (first.debit_id, third.debit_id)
+    assert fourth.debit_id not in fourth.earlier_debits
+
+
 async def test_whoever_lost_its_claim_changes_nothing_any_more(world: World) -> None:
     asking = an_asking()
     first = await world.claim(asking)

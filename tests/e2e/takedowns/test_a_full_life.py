@@ -5,6 +5,7 @@ in which it may go wrong. Only the day is the test's: it moves on when everythin
 import asyncio
 import os
 from collections.abc import AsyncIterator
+from email.message import EmailMessage
 from pathlib import Path
 
 import pytest
@@ -86,9 +87,13 @@ async def test_a_url_from_its_submission_to_its_proved_removal_and_every_way_tha
         await life.until(lambda: state_is(REFUSE, "rejected"))
         await life.until(lambda: state_is(COUNTER, "counter_noticed"))
         life.later(20 * MINUTE)
-        await life.until(lambda: life.mails_to(HOSTER))
-        second, *others = life.mails_to(HOSTER)
-        assert not others, [(mail["Message-ID"], mail["Subject"], mail["Date"]) for mail in (second, *others)]
+
+        def told_the_hoster() -> list[EmailMessage]:
+            """In this world it is the hoster of the demo's URLs too."""
+            return [mail for mail in life.mails_to(HOSTER) if BOUNCE in mail["Subject"]]
+
+        await life.until(told_the_hoster)
+        (second,) = told_the_hoster()
         assert [part.get_filename() for part in second.iter_attachments()] == ["xarf-1.json"]
         await life.until(lambda: state_is(BOUNCE, "noticed"))
 

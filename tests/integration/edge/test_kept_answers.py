@@ -190,7 +190,7 @@ async def test_every_step_finds_its_row_by_an_index(db: Database) -> None:
         row = (asking.org_id, asking.key_digest)
         holder = (*row, uuid7(), 1)
         for query, arguments in (
-            (QUERIES.find, row), (QUERIES.free, holder), (QUERIES.hold, holder), (QUERIES.keep, (*holder, 200, "", None, None)),
+            (QUERIES.find, row), (QUERIES.free, holder), (QUERIES.hold, (*holder, False)), (QUERIES.keep, (*holder, 200, "", None, None)),
             (QUERIES.sweep, (86_400.0, 10)),
         ):  # fmt: skip
             plan = [line[0] for line in await tx.fetch(f"EXPLAIN {query}", *arguments)]

@@ -162,6 +162,18 @@ async def test_one_of_a_batch_may_pass_its_fence_while_the_others_are_confirmed(
     await until(lambda: len(world.broker.voided()) == 1)
 
 
+async def test_more_debits_than_a_message_names_are_undone_in_several_and_a_silent_broker_is_told_of(
+    world: World,
+) -> None:
+    ids = [uuid7() for _ in range(600)]
+    await world.gateway.void(ORG, ids)
+    assert world.broker.voided() == ids
+    assert len(world.broker.messages) == 3
+    world.broker.is_silent = True
+    with pytest.raises(Unconfirmed):
+        await world.gateway.void(ORG, ids[:1])
+
+
 async def test_a_cancelled_record_is_voided(world: World) -> None:
     world.broker.gate.clear()
     task = world.record()
