@@ -89,6 +89,11 @@ class Child:
         if self._process.poll() is None:
             (os.killpg if group else os.kill)(self.pid, number)
 
+    def kill(self, timeout_s: float) -> None:
+        """End all of its session at once, and bury it. Raises subprocess.TimeoutExpired."""
+        self.send(signal.SIGKILL, group=True)
+        self._process.wait(timeout_s)
+
     async def wait(self, timeout_s: float) -> bool:
         """Whether it ended within `timeout_s`."""
         end = time.monotonic() + timeout_s

@@ -57,10 +57,10 @@ async def operate(
         raise ChildFailedError(f"services.{service} took longer than {COMMAND_SECONDS_MAX:.0f} s") from exc
 
 
-async def close_desks() -> None:
+def close_desks() -> None:
     """No more commands for now: the processes end."""
     while _desks:
-        await _desks.popitem()[1].close()
+        _desks.popitem()[1].close()
 
 
 class _Desk:
@@ -73,7 +73,7 @@ class _Desk:
         env = {name: value for name, value in os.environ.items() if not name.startswith("FANGATE_")}
         command = [sys.executable, "-m", "deploy.local.operators", service, self._socket]
         self._child = Child.spawn("desk", command, env=env, log=Path(self._folder.name) / "log", cwd=ROOT)
-        atexit.register(self._abandon)
+        atexit.register(self.close)
 
     async def ask(self, asked: dict[str, Any]) -> tuple[int, str, str]:
         while not self._socket.exists():
@@ -93,13 +93,9 @@ class _Desk:
         status, out, err = json.loads(told)
         return status, out, err
 
-    async def close(self) -> None:
-        atexit.unregister(self._abandon)
-        self._abandon()
-        await self._child.wait(END_SECONDS_MAX)
-
-    def _abandon(self) -> None:
-        self._child.send(signal.SIGKILL, group=True)
+    def close(self) -> None:
+        atexit.unregister(self.close)
+        self._child.kill(END_SECONDS_MAX)
         self._folder.cleanup()
 
 

@@ -84,7 +84,7 @@ class Stack:
         try:
             self.demo = await self.seed.plant()
         finally:
-            await close_desks()
+            close_desks()
         self._said("demo organization", started)
         self._profile.remember(phase="ready", url=environment.base_url, admin_urls=environment.admin_urls)
 

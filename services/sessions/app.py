@@ -46,9 +46,8 @@ from services.sessions.usecases.use_link import UseLink
 SERVICE = "sessions"
 ANSWER_BYTES_MAX = (8 << 20) - (16 << 10)  # of a platform: with its head it must fit an rpc reply of 8 MiB
 CONNECTIONS_MAX = 20  # to Postgres: held models take up to two each, calls and timers share the rest
-SILENCE_SECONDS_MAX = (
-    60  # of a transaction: one that holds a model waits for its platform meanwhile, 20 s for each answer
-)
+# Of a transaction: one that holds a model waits for its platform meanwhile, 20 s for each answer.
+SILENCE_SECONDS_MAX = 60
 
 CALLS_PACED = Counter("fangate_model_pacing_total", "Calls to paced platform accounts by their turn", ["outcome"])
 PACE_SECONDS = Histogram(

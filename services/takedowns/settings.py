@@ -32,13 +32,11 @@ class TakedownsSettings(WorkerSettings, frozen=True, kw_only=True):
     agent_country: str = ""
     cloudflare_api_url: str = "https://api.cloudflare.com/client/v4"
     cloudflare_account_id: str = ""
-    cloudflare_api_token: Secret = Secret(
-        ""
-    )  # of an account that may report by interface; empty = its form, by a person
+    # Of an account that may report by interface; empty = its form, by a person.
+    cloudflare_api_token: Secret = Secret("")
     lumen_api_url: str = "https://lumendatabase.org"
-    lumen_api_token: Secret = Secret(
-        ""
-    )  # of a submitter; empty = no copies are published, whatever organizations chose
+    # Of a submitter; empty = no copies are published, whatever organizations chose.
+    lumen_api_token: Secret = Secret("")
     notice_mode: Literal["dry_run", "send"] = "dry_run"
     notice_legal_reviewed_by: str = ""  # who vouches for the wording of the templates
     notice_mail_dir: str = ""  # where mode dry_run leaves its mails; empty = nowhere

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 from aiohttp import web
 
 from deploy.local import ports
+from tests.support.serving import serving
 
 ACCOUNT = "0123456789abcdef0123456789abcdef"
 TOKEN = "desk-secret-token"
@@ -72,12 +73,5 @@ def _wrong(said: dict[str, Any]) -> str:
 async def a_cloudflare() -> AsyncIterator[FakeCloudflare]:
     """A desk that is there while the block runs."""
     fake = FakeCloudflare(port=ports.pick(1)[0])
-    app = web.Application()
-    app.router.add_post(f"/client/v4/accounts/{ACCOUNT}/abuse-reports/abuse_dmca", fake.answer)
-    runner = web.AppRunner(app, access_log=None)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", fake.port).start()
-    try:
+    async with serving([web.post(f"/client/v4/accounts/{ACCOUNT}/abuse-reports/abuse_dmca", fake.answer)], fake.port):
         yield fake
-    finally:
-        await runner.cleanup()

@@ -14,6 +14,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
 )
 
 from deploy.local import ports
+from tests.support.serving import serving
 
 PATIENCE_SECONDS: Final = 30.0
 
@@ -97,13 +98,7 @@ async def a_collector() -> AsyncIterator[Collector]:
     """Listening, until the block ends. Spans go to its `url`, errors to `http://…/1` with any user before the host."""
     (port,) = ports.pick(1)
     collector = Collector(f"http://127.0.0.1:{port}")
-    app = web.Application()
-    app.router.add_post("/v1/traces", collector.take_spans)
-    app.router.add_post("/api/1/envelope/", collector.take_envelope)
-    runner = web.AppRunner(app, access_log=None)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", port).start()
-    try:
+    async with serving(
+        [web.post("/v1/traces", collector.take_spans), web.post("/api/1/envelope/", collector.take_envelope)], port
+    ):
         yield collector
-    finally:
-        await runner.cleanup()

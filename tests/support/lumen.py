@@ -8,6 +8,7 @@ from typing import Any
 from aiohttp import web
 
 from deploy.local import ports
+from tests.support.serving import serving
 
 TOKEN = "lumen-secret-token"
 
@@ -48,12 +49,5 @@ class FakeLumen:
 async def a_lumen() -> AsyncIterator[FakeLumen]:
     """A database that is there while the block runs."""
     fake = FakeLumen(port=ports.pick(1)[0])
-    app = web.Application()
-    app.router.add_post("/notices.json", fake.answer)
-    runner = web.AppRunner(app, access_log=None)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", fake.port).start()
-    try:
+    async with serving([web.post("/notices.json", fake.answer)], fake.port):
         yield fake
-    finally:
-        await runner.cleanup()

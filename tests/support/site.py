@@ -8,6 +8,7 @@ from typing import Any
 from aiohttp import web
 
 from deploy.local import ports
+from tests.support.serving import serving
 
 Page = Callable[[web.Request], web.StreamResponse] | web.Response | tuple[int, str] | str
 
@@ -53,12 +54,5 @@ class Site:
 async def a_site(**pages: Any) -> AsyncIterator[Site]:
     """A site that is up while the block runs. Paths are put in `pages` of what it gives."""
     site = Site(port=ports.pick(1)[0], pages=dict(pages))
-    app = web.Application()
-    app.router.add_route("*", "/{path:.*}", site.answer)
-    runner = web.AppRunner(app, access_log=None)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", site.port).start()
-    try:
+    async with serving([web.route("*", "/{path:.*}", site.answer)], site.port):
         yield site
-    finally:
-        await runner.cleanup()

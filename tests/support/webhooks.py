@@ -30,6 +30,7 @@ from services.auth.store.postgres import PostgresAccounts
 from services.auth.usecases.create_webhook import WebhookOrder
 from services.auth.usecases.webhook_cases import WebhookCases
 from tests.support.auth import WEBHOOK_RING_TEXT, StandingClock
+from tests.support.serving import serving
 
 
 @dataclass
@@ -103,17 +104,12 @@ async def a_receiver(status: int = 200, *, port: int = 0) -> AsyncIterator[Recei
     """A receiver on a free port of this machine."""
     port = port or ports.pick(1)[0]
     receiver = Receiver(url=f"http://127.0.0.1:{port}/hook", port=port, status=status)
-    app = web.Application()
-    app.router.add_route("*", "/{path:.*}", receiver.answer)
-    runner = web.AppRunner(app, access_log=None)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", port).start()
-    try:
-        yield receiver
-    finally:
-        if receiver.hold is not None:
-            receiver.hold.set()
-        await runner.cleanup()
+    async with serving([web.route("*", "/{path:.*}", receiver.answer)], port):
+        try:
+            yield receiver
+        finally:
+            if receiver.hold is not None:
+                receiver.hold.set()
 
 
 def is_signed(got: Got, secret: str) -> bool:

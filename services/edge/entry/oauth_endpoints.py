@@ -27,9 +27,8 @@ from services.edge.usecases.trade_tokens import Pair, TradeTokens
 
 METADATA_PATH: Final = "/.well-known/oauth-authorization-server"
 TOKEN_PATH, REVOKE_PATH, INTROSPECT_PATH = "/oauth2/token", "/oauth2/revoke", "/oauth2/introspect"
-TOKEN_CALLS_MAX: Final = (
-    600  # of a client in a minute: 36,000 users whose tokens of an hour are renewed evenly (ADR 32)
-)
+# Of a client in a minute: 36,000 users whose tokens of an hour are renewed evenly (ADR 32).
+TOKEN_CALLS_MAX: Final = 600
 _METHODS: Final = ["client_secret_basic", "client_secret_post"]
 
 Fields = Mapping[str, str]

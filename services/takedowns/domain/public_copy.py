@@ -18,7 +18,6 @@ class SentNotice(msgspec.Struct, frozen=True, kw_only=True):
     """A notice that left, as far as the public may know it."""
 
     id: uuid.UUID
-    subject: str
     host: str
     stage_name: str
     links: tuple[OfficialLink, ...]

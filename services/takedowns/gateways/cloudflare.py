@@ -3,23 +3,20 @@ answered 401 or 403, and a person fills the form in.
 """
 
 from typing import Any, Final, Self
-from urllib.parse import urlsplit
 
 import msgspec
 
 from libs.common.http.client import HttpClient
-from libs.common.http.connection import HttpAnswer, HttpError
+from libs.common.http.connection import HttpAnswer
 from services.takedowns.domain.abuse_report import AbuseReport
-from services.takedowns.domain.notice_errors import DeskRefused, MailDeferred, MailUncertain
+from services.takedowns.domain.notice_errors import DeskRefused, MailUncertain
+from services.takedowns.gateways.post_once import base_of, post_once
 
-TIMEOUT_SECONDS: Final = 30.0
 CONNECTIONS_MAX: Final = 4
 ANSWER_BYTES_MAX: Final = 64 << 10
 TICKET_LENGTH_MAX: Final = 100
 FIELD_LENGTHS_MAX: Final = {"address1": 100, "city": 255, "state": 255, "country": 255, "name": 255}
 TELEPHONE_LENGTH_MAX: Final = 20
-_LATER: Final = frozenset({408, 425, 429, 503})  # certainly not taken
-_LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
 class Reporter(msgspec.Struct, frozen=True, kw_only=True):
@@ -52,33 +49,20 @@ class CloudflareDesk:
     @classmethod
     async def open(cls, *, base_url: str, account_id: str, token: str, reporter: Reporter) -> Self:
         """Raises ValueError, which shows no token."""
-        parts = urlsplit(base_url)
-        if parts.scheme != "https" and not (parts.scheme == "http" and parts.hostname in _LOOPBACK):
-            raise ValueError("a token travels over https:// only")
+        base = base_of(base_url)
         if not account_id.isalnum():
             raise ValueError("the account's id is letters and digits")
         reporter.check()
         http = await HttpClient.open(connections_max=CONNECTIONS_MAX, body_bytes_max=ANSWER_BYTES_MAX)
-        return cls(http, f"{base_url.rstrip('/')}/accounts/{account_id}/abuse-reports/abuse_dmca", token, reporter)
+        return cls(http, f"{base}/accounts/{account_id}/abuse-reports/abuse_dmca", token, reporter)
 
     async def close(self) -> None:
         await self._http.close()
 
     async def report(self, report: AbuseReport) -> str:
         """See the port."""
-        headers = {
-            "Authorization": f"Bearer {self._token}",
-            "Content-Type": "application/json",
-            "Accept": "application/json",
-        }
-        body = msgspec.json.encode(self._fields(report))
-        try:
-            answer = await self._http.request("POST", self._url, headers=headers, body=body, timeout_s=TIMEOUT_SECONDS)
-        except HttpError as exc:
-            if exc.may_have_left:
-                raise MailUncertain(type(exc).__name__) from exc
-            raise MailDeferred(421, f"desk not reached: {type(exc).__name__}") from exc
-        return _ticket(answer)
+        token = {"Authorization": f"Bearer {self._token}"}
+        return _ticket(await post_once(self._http, self._url, self._fields(report), token=token))
 
     def _fields(self, report: AbuseReport) -> dict[str, Any]:
         who = self._reporter
@@ -96,13 +80,8 @@ class CloudflareDesk:
 
 def _ticket(answer: HttpAnswer) -> str:
     """The number of a report that was taken. What no answer of this interface looks like may have been taken."""
-    status = answer.status
-    if status in _LATER:
-        raise MailDeferred(status, "the desk wants it later")
-    if 300 <= status < 500:
-        raise DeskRefused(f"the desk answered {status}")
-    if status >= 500:
-        raise MailUncertain(f"the desk answered {status}")
+    if answer.status >= 300:
+        raise DeskRefused(f"the desk answered {answer.status}")
     try:
         said = msgspec.json.decode(answer.body, type=_Answer)
     except msgspec.MsgspecError as exc:

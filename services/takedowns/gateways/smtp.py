@@ -8,10 +8,10 @@ import aiosmtplib
 
 from services.takedowns.domain.notice_errors import MailDeferred, MailRefused, MailUncertain
 from services.takedowns.domain.notice_mail import Envelope
+from services.takedowns.gateways.post_once import LOOPBACK
 
 TIMEOUT_SECONDS: Final = 60.0
 DEFAULT_PORTS: Final = {"smtp": 25, "smtp+starttls": 587, "smtps": 465}
-_LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
 class SmtpRelay:
@@ -31,7 +31,7 @@ class SmtpRelay:
             raise ValueError("not a URL") from None
         if parts.scheme not in DEFAULT_PORTS or not parts.hostname:
             raise ValueError(f"a host is expected, and one of {', '.join(f'{scheme}://' for scheme in DEFAULT_PORTS)}")
-        if parts.password and parts.scheme == "smtp" and parts.hostname not in _LOOPBACK:
+        if parts.password and parts.scheme == "smtp" and parts.hostname not in LOOPBACK:
             raise ValueError("a password travels over smtp+starttls:// or smtps:// only")
         return cls(
             aiosmtplib.SMTP(

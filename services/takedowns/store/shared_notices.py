@@ -29,7 +29,6 @@ class PostgresSharedTx:
         assert row is not None, "notices are never deleted"
         return SentNotice(
             id=row["id"],
-            subject=row["subject"] or "",
             host=row["host"],
             stage_name=row["stage_name"],
             links=tuple(map(OfficialLink, row["platforms"] or (), row["handles"] or ())),

@@ -28,7 +28,7 @@ RETURNING notice_id, tries;
 
 -- name: show_sent
 -- What the public may know of a notice. URLs that were withheld since are not told.
-SELECT n.id, n.subject, h.host, n.language, n.sent_at, c.stage_name, l.platforms, l.handles,
+SELECT n.id, h.host, n.language, n.sent_at, c.stage_name, l.platforms, l.handles,
        ARRAY(SELECT u.url FROM notice_urls nu JOIN urls u ON u.creator_id = nu.creator_id AND u.id = nu.url_id
               WHERE nu.notice_id = n.id AND u.state <> 14 ORDER BY u.id) AS urls
   FROM notices n JOIN hosts h ON h.id = n.host_id JOIN creators c ON c.id = n.creator_id

@@ -15,7 +15,7 @@ def program() -> Callable[[str, str], Path]:
     def look(tool: str, name: str) -> Path:
         found = find(tool, name)
         if found is None:
-            pytest.skip(f"{name} is not here: python -m deploy.tools {tool}")
+            pytest.skip(f"{name} is not here: python3 -m deploy.tools {tool}")
         return found
 
     return look

@@ -13,6 +13,7 @@ import aiohttp
 import pytest
 
 from tests.e2e.clients.platform import DOCUMENTED, PlatformClient, PlatformError
+from tests.e2e.clients.platform_curls import CURLS, called_here
 from tests.support.stack import Stack
 
 MIB = 1_048_576
@@ -291,77 +292,15 @@ async def test_R067_R068_every_error_is_documented_and_the_fifth_submission_at_o
         assert (await refused(client.call("PUT", "/creators"))).status == 405
 
 
-# The examples of the page as they stand there. Replaced when run: base URL, key, ids; nothing else.
-CURLS = [
-    """\
-curl https://fanlock.com/api/platforms/health
-""",
-    """\
-curl https://fanlock.com/api/platforms/creators \\
-  -H "X-API-Key: fl_your_api_key"
-""",
-    """\
-curl -X POST https://fanlock.com/api/platforms/submit-creators \\
-  -H "X-API-Key: fl_your_api_key" \\
-  -H "Content-Type: application/json" \\
-  -d '{
-    "creators": [{
-      "stage_name": "ExampleCreator",
-      "email": "creator@example.com",
-      "legal_name": "Jane Doe",
-      "official_links": [
-        { "platform": "onlyfans", "handle": "examplecreator" },
-        { "platform": "fansly", "handle": "examplecreator" }
-      ]
-    }]
-  }'
-""",
-    """\
-curl -X PATCH https://fanlock.com/api/platforms/creators/uuid \\
-  -H "X-API-Key: fl_your_api_key" \\
-  -H "Content-Type: application/json" \\
-  -d '{ "stage_name": "NewName" }'
-""",
-    """\
-curl -X POST https://fanlock.com/api/platforms/submit-urls \\
-  -H "X-API-Key: fl_your_api_key" \\
-  -H "Content-Type: application/json" \\
-  -d '{
-    "groups": [
-      {
-        "creator_id": "creator_abc123",
-        "urls": [
-          "https://piracy-site.com/stolen-content",
-          "https://leak-forum.net/uploads/12345",
-          "https://t.me/leakchannel/456"
-        ]
-      },
-      {
-        "creator_id": "creator_def456",
-        "urls": ["https://x.com/leaker/status/123456"]
-      }
-    ],
-    "notes": "Weekly scan batch"
-  }'
-""",
-]
-
-
 @pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
 async def test_the_pages_curl_examples_run_verbatim(stack: Stack) -> None:
     key = await a_partner(stack)
     async with client_of(stack, key) as client:
         await client.submit_creators(a_creator("First"), a_creator("Second"))
         first, second = [creator["id"] for creator in (await client.creators())["creators"]]
-    replaced = {
-        "https://fanlock.com": stack.url, "fl_your_api_key": key, "creators/uuid": f"creators/{first}",
-        "creator_abc123": first, "creator_def456": second,
-    }  # fmt: skip
     answers = []
     for curl in CURLS:
-        command = curl
-        for old, new in replaced.items():
-            command = command.replace(old, new)
+        command = called_here(curl, stack.url, key, first=first, second=second)
         shell = await asyncio.create_subprocess_shell(
             command, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL
         )

@@ -12,36 +12,16 @@ import asyncpg
 import pytest
 
 from tests.e2e.clients.platform import PlatformClient
+from tests.e2e.clients.platform_curls import CURLS, called_here
 from tests.support.stack import Stack
-
-CURL = """\
-curl -s -w '\\n%{http_code}' -X POST https://fanlock.com/api/platforms/submit-urls \\
-  -H "X-API-Key: fl_your_api_key" \\
-  -H "Content-Type: application/json" \\
-  -d '{
-    "groups": [
-      {
-        "creator_id": "creator_abc123",
-        "urls": [
-          "https://piracy-site.com/stolen-content",
-          "https://leak-forum.net/uploads/12345",
-          "https://t.me/leakchannel/456"
-        ]
-      },
-      {
-        "creator_id": "creator_def456",
-        "urls": ["https://x.com/leaker/status/123456"]
-      }
-    ],
-    "notes": "Weekly scan batch"
-  }'
-"""
 
 
 async def run(command: str) -> tuple[int, Any]:
     """Status and body."""
     shell = await asyncio.create_subprocess_shell(
-        command, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL
+        command.replace("curl", "curl -s -w '\\n%{http_code}'", 1),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.DEVNULL,
     )
     body, _, status = (await shell.communicate())[0].decode().rpartition("\n")
     return int(status), json.loads(body)
@@ -76,11 +56,7 @@ async def test_R112_a_part_that_the_database_refuses_is_207_and_free_and_new_whe
         ]
         await client.submit_creators(*people)
         first, second = [creator["id"] for creator in (await client.creators())["creators"]]
-        command = CURL
-        for old, new in {
-            "https://fanlock.com": stack.url, "fl_your_api_key": organization.key, "creator_abc123": first, "creator_def456": second,
-        }.items():  # fmt: skip
-            command = command.replace(old, new)
+        command = called_here(CURLS[-1], stack.url, organization.key, first=first, second=second)
 
         # when they are submitted
         async with refusing(stack, second):

@@ -57,7 +57,7 @@ async def broker_exporter(stack: Stack) -> int:
 async def stack() -> AsyncIterator[Stack]:
     """A system of this test's own: what it does to the broker and to a service's supervisor lasts."""
     if find("prometheus", "prometheus") is None:
-        pytest.skip("no Prometheus here: python -m deploy.tools prometheus")
+        pytest.skip("no Prometheus here: python3 -m deploy.tools prometheus")
     async with a_stack(RUN / f"stack-{os.getpid()}-watched") as started:
         yield started
 

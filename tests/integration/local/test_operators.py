@@ -3,7 +3,7 @@
 import asyncio
 import os
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import Iterator
 
 import pytest
 
@@ -15,9 +15,9 @@ ENV = {"PATH": os.environ["PATH"]}
 
 
 @pytest.fixture(autouse=True)
-async def closed() -> AsyncIterator[None]:
+def closed() -> Iterator[None]:
     yield
-    await close_desks()
+    close_desks()
 
 
 @pytest.mark.parametrize("service", ["auth", "billing", "sessions"])
