@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from uuid import UUID
@@ -23,7 +23,8 @@ from services.takedowns.domain.sending import Sending
 from services.takedowns.domain.url import InvalidUrlError, UrlReader
 from services.takedowns.entry import follow_up_metrics as metrics
 from services.takedowns.entry.consumers import consumers
-from services.takedowns.entry.follow_up import follow_up_timers, upkeep_timers
+from services.takedowns.entry.follow_up import HOSTS_PER_TURN, follow_up_timers, upkeep_timers
+from services.takedowns.entry.places import HOSTS_AT_ONCE, HOSTS_PATIENCE_SECONDS, Places
 from services.takedowns.entry.timers import timers
 from services.takedowns.gateways.billing import BillingCredits, Rpc
 from services.takedowns.gateways.eyes import PageEyes
@@ -71,7 +72,6 @@ from services.takedowns.usecases.under_way import UnderWay
 
 SERVICE = "takedowns"
 NOTICES_PER_TURN = 200
-HOSTS_PER_TURN = 50
 CONNECTIONS_MAX = 20  # to Postgres: submissions hold one each while they are stored; calls and timers share the rest
 
 log = logger(__name__)
@@ -114,7 +114,7 @@ async def build(process: Process) -> None:
         process.start(timer.name, timer.run())
     for timer in follow_up.timers:
         process.start(timer.name, timer.run())
-    await worker.serve(consumers(do, follow_up.do))
+    await worker.serve(consumers(do, follow_up.do, follow_up.hosts))
 
 
 def stores(db: Database, outbox: Outbox) -> Stores:
@@ -170,6 +170,7 @@ class FollowUp:
     """URLs under way: use cases and timers."""
 
     do: UnderWay
+    hosts: Places  # for their resolution, by job and by timer
     timers: list[Timer]
 
 
@@ -294,8 +295,8 @@ async def _follow_up(
         now = clock.now()
         return len(await on.progress.claim_notices(now=now, until=now + CLAIMED_FOR, limit=NOTICES_PER_TURN))
 
-    async def hosts_to_resolve() -> list[int]:
-        return list(await on.progress.hosts_to_resolve(now=clock.now(), limit=HOSTS_PER_TURN))
+    async def hosts_to_resolve() -> Sequence[int]:
+        return await on.progress.hosts_to_resolve(now=clock.now(), limit=HOSTS_PER_TURN)
 
     async def keep_directory() -> int:
         await put_shipped(db, shipped)
@@ -311,7 +312,8 @@ async def _follow_up(
         states = PLANNED_STATES if outside.eyes is None else (*PLANNED_STATES, *LOOKED_AT_STATES)
         return await on.takedowns.oldest_due_s(states, now=clock.now())
 
-    due = follow_up_timers(do, enqueue_notices=enqueue_notices, hosts_to_resolve=hosts_to_resolve)
+    hosts = Places(HOSTS_AT_ONCE, patience_s=HOSTS_PATIENCE_SECONDS)
+    due = follow_up_timers(do, hosts, way, enqueue_notices=enqueue_notices, hosts_to_resolve=hosts_to_resolve)
     upkeep = upkeep_timers(
         keep_directory=keep_directory,
         refresh_bootstrap=refresh_bootstrap,
@@ -319,7 +321,7 @@ async def _follow_up(
         count_csam_waiting=on.csam_reports.count_waiting,
         oldest_due_s=oldest_due_s,
     )
-    return FollowUp(do, [*due, *upkeep])
+    return FollowUp(do, hosts, [*due, *upkeep])
 
 
 def _admitting(reader: UrlReader) -> Callable[[str], str]:

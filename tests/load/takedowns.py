@@ -6,7 +6,7 @@ Every submission is of URLs that were never seen (or, for duplicates, of one tha
 import asyncio
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -26,7 +26,12 @@ SELECT CASE WHEN n % 5 = 0 THEN $1 ELSE 1000000 + n / 2000 END,
        decode(md5('fill' || n), 'hex'), 'https://leak-host-' || n % 300 || '.com/' || md5(n::text) || '/' || n, 1 + n % 300,
        ('0190' || lpad(to_hex(n / 1000), 8, '0') || '70008' || repeat('0', 15))::uuid, 8, now(), now(), now() + interval '90 days'
   FROM generate_series($2::int, $3::int) AS s(n)"""
+_LEFT_OVER: Final = """
+SELECT EXISTS (SELECT FROM takedowns.hosts WHERE resolve_tries = 0) OR EXISTS (SELECT FROM takedowns.urls WHERE state = 1)"""
 SMALL_URLS: Final = 100
+QUIET_SECONDS: Final = 2.0
+QUIET_CORES: Final = 0.2
+QUIET_LOOKS_MAX: Final = 150
 TIMEOUT: Final = aiohttp.ClientTimeout(total=60.0)
 
 
@@ -101,13 +106,30 @@ async def filling(stack: Stack, organization: Organization, *, rows: int, rounds
     async with aiohttp.ClientSession(f"{stack.url}/api/platforms/", headers=headers, timeout=TIMEOUT) as session:
         one = await _submitter(session)
         await one.send(one.fresh(MIDDLE_URLS), new=MIDDLE_URLS)
+        await _quiet(stack)
         before = await _one_by_one(stack, one, "new", [one.fresh(MIDDLE_URLS) for _ in range(rounds)], MIDDLE_URLS)
         started = time.perf_counter()
         await _fill(stack, one.creator_id, rows)
         seconds = time.perf_counter() - started
         await one.send(one.fresh(MIDDLE_URLS), new=MIDDLE_URLS)
+        await _quiet(stack)
         after = await _one_by_one(stack, one, "new", [one.fresh(MIDDLE_URLS) for _ in range(rounds)], MIDDLE_URLS)
     return Filling(rows=rows, seconds=seconds, before=before, after=after)
+
+
+async def _quiet(stack: Stack) -> None:
+    """Wait until every host was tried and every URL started, and the machine is idle: what is left over from before is not to be timed."""
+    connection = await asyncpg.connect(stack.env["FANGATE_POSTGRES_DSN_MIGRATE"])
+    try:
+        for _ in range(QUIET_LOOKS_MAX):
+            before = costs(stack.processes())
+            await asyncio.sleep(QUIET_SECONDS)
+            is_idle = _cpu_s(stack, before) < QUIET_SECONDS * QUIET_CORES
+            if is_idle and not await connection.fetchval(_LEFT_OVER):
+                return
+    finally:
+        await connection.close()
+    raise AssertionError(f"the system is still busy after {QUIET_LOOKS_MAX * QUIET_SECONDS:.0f} s")
 
 
 async def _fill(stack: Stack, creator_id: str, rows: int) -> None:
@@ -119,7 +141,7 @@ async def _fill(stack: Stack, creator_id: str, rows: int) -> None:
         )
         for first in range(0, rows, FILL_ROWS):
             await connection.execute(_FILL, number, first, min(rows, first + FILL_ROWS) - 1, timeout=600)
-        await connection.execute("ANALYZE takedowns.urls", timeout=600)
+        await connection.execute("VACUUM (ANALYZE) takedowns.urls", timeout=600)
         await connection.execute("CHECKPOINT", timeout=600)
     finally:
         await connection.close()
@@ -132,15 +154,19 @@ async def submissions(
     headers = {"X-API-Key": organization.key}
     async with aiohttp.ClientSession(f"{stack.url}/api/platforms/", headers=headers, timeout=TIMEOUT) as session:
         one = await _submitter(session)
-        await one.send(one.fresh(large), new=large)  # warm: hosts are known from here on
+        await one.send(one.fresh(large), new=large)  # warm: hosts were tried from here on
         known = one.fresh(large)
         await one.send(known, new=large)
-        found = [
-            await _one_by_one(stack, one, "new", [one.fresh(large) for _ in range(rounds)], large),
-            await _one_by_one(stack, one, "duplicate", [known] * rounds, large, is_new=False),
-            await _one_by_one(stack, one, "new", [one.fresh(SMALL_URLS) for _ in range(10 * rounds)], SMALL_URLS),
-            await _side_by_side(stack, one, rounds, large),
-        ]
+        found = []
+        phases: tuple[Callable[[], Awaitable[Submissions]], ...] = (
+            lambda: _one_by_one(stack, one, "new", [one.fresh(large) for _ in range(rounds)], large),
+            lambda: _one_by_one(stack, one, "duplicate", [known] * rounds, large, is_new=False),
+            lambda: _one_by_one(stack, one, "new", [one.fresh(SMALL_URLS) for _ in range(10 * rounds)], SMALL_URLS),
+            lambda: _side_by_side(stack, one, rounds, large),
+        )
+        for phase in phases:
+            await _quiet(stack)
+            found.append(await phase())
         assert await stack.balance(organization) == organization.credits - one.paid
     return found
 

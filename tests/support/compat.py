@@ -87,7 +87,8 @@ def _run(leg: Leg, suites: Sequence[str]) -> bool:
     shown = ", ".join(_versions(python, env))
     _say(f"{leg.name}: {shown}")
     started = time.monotonic()
-    command = [str(python), "-m", "pytest", "-q", "-p", "no:cacheprovider", "-rs", *suites]
+    processes = os.environ.get("TEST_PROCESSES", "auto")
+    command = [str(python), "-m", "pytest", "-q", "-p", "no:cacheprovider", "-rfEs", "-n", processes, *suites]
     try:
         done = subprocess.run(command, cwd=ROOT, env=env, check=False, timeout=SUITES_SECONDS_MAX)
     except subprocess.TimeoutExpired:

@@ -76,6 +76,19 @@ def gives_up_resolving(*, tries: int, first_tried_at: datetime | None, now: date
     return first_tried_at is not None and tries >= RESOLVE_TRIES and now - first_tried_at >= RESOLVE_FOR
 
 
+def after_its_host(*, resolve_after: datetime | None, first_tried_at: datetime | None, now: datetime) -> datetime:
+    """When URLs that wait for their host are looked after again: a little after it is, and when it is given up. To the minute, so that
+    those of hosts that were tried together go on together.
+    """
+    soon = now + RESOLVE_AGAIN
+    if resolve_after is None or resolve_after <= now:
+        return soon
+    at = resolve_after + RESOLVE_AGAIN
+    if first_tried_at is not None and first_tried_at + RESOLVE_FOR > now:
+        at = min(at, max(soon, first_tried_at + RESOLVE_FOR))
+    return at.replace(second=0, microsecond=0) + timedelta(minutes=1)
+
+
 def daily_cap(days_before: int, most: int) -> int:
     """How many mails a sending domain may send today, after so many days with mails: twice as many each day."""
     return most if days_before > 20 else min(most, WARM_UP_FIRST_DAY << days_before)

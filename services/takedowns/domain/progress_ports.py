@@ -292,6 +292,10 @@ class ProgressTx(Protocol):
 
     async def add_check(self, ref: UrlRef, look: Look, verdict: Verdict) -> None: ...
 
+    async def need_host(self, host_id: int, *, now: datetime) -> None:
+        """The host is to be resolved: now, unless there is a time for it; with this change somebody is told."""
+        ...
+
     async def settle_host(self, host_id: int, found: HostFound, *, now: datetime) -> None: ...
 
     async def postpone_host(self, host_id: int, *, until: datetime) -> None:
@@ -304,10 +308,6 @@ class ProgressTx(Protocol):
 
     async def tell(self, org_id: uuid.UUID, message: Message) -> None:
         """Publish `message` if this transaction stands."""
-        ...
-
-    async def nudge(self, job: Message) -> None:
-        """Enqueue a job with this change."""
         ...
 
 

@@ -8,11 +8,12 @@ from libs.common.contracts.envelope import Context
 from libs.common.errors import FangateError
 from services.takedowns.entry.follow_up import about_takedowns, follow_up_jobs
 from services.takedowns.entry.metrics import SUBMITS, count_submission
+from services.takedowns.entry.places import WORKERS, Places
 from services.takedowns.usecases import UseCases
 from services.takedowns.usecases.under_way import UnderWay
 
 
-def consumers(do: UseCases, under_way: UnderWay) -> list[Consumer]:
+def consumers(do: UseCases, under_way: UnderWay, hosts: Places) -> list[Consumer]:
     """All consumers of the service. A submission is up to 5 MiB and a transaction of its own: few at a time."""
 
     async def submit_urls(message: takedowns.SubmitUrls, context: Context) -> takedowns.UrlsSubmitted:
@@ -53,7 +54,7 @@ def consumers(do: UseCases, under_way: UnderWay) -> list[Consumer]:
         .on(takedowns.ReportCsam, report_csam)
         .on(notices.GetTakedownSettings, get_settings)
         .on(notices.UpdateTakedownSettings, update_settings),
-        follow_up_jobs(jobs("takedowns.jobs", prefetch=16, workers=8), under_way).on(
+        follow_up_jobs(jobs("takedowns.jobs", prefetch=WORKERS, workers=WORKERS), under_way, hosts).on(
             takedowns.ForgetCreator, forget_creator
         ),
     ]

@@ -1,7 +1,7 @@
 """Bus and clock for URLs under way: the jobs, the commands of organizations about them, and what is due."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 
 from libs.common.bus import Consumer
@@ -9,9 +9,11 @@ from libs.common.contracts import notices, takedowns
 from libs.common.contracts.envelope import Context
 from libs.common.db.timers import Timer
 from services.takedowns.entry import follow_up_metrics as metrics
+from services.takedowns.entry.places import BATCHES_AT_ONCE, NOTICES_AT_ONCE, NOTICES_PATIENCE_SECONDS, Places
 from services.takedowns.usecases.check_urls import LIMIT as LOOKS
 from services.takedowns.usecases.plan_notices import LIMIT as PLANNED
 from services.takedowns.usecases.read_mail import LIMIT as MAILS
+from services.takedowns.usecases.right_of_way import RightOfWay
 from services.takedowns.usecases.under_way import UnderWay
 
 PLAN_SECONDS: Final = 2.0
@@ -19,6 +21,7 @@ SEND_SECONDS: Final = 2.0
 CHECK_SECONDS: Final = 2.0
 MAIL_SECONDS: Final = 30.0
 HOSTS_SECONDS: Final = 10.0
+HOSTS_PER_TURN: Final = 50
 TELL_SECONDS: Final = 30.0
 SHARE_SECONDS: Final = 60.0
 RECOVER_SECONDS: Final = 60.0
@@ -26,7 +29,6 @@ COUNT_SECONDS: Final = 15.0
 DAY_SECONDS: Final = 86_400.0
 HOUR_SECONDS: Final = 3_600.0
 TURNS_MAX: Final = 50  # in a row, before the others have theirs
-HOSTS_AT_ONCE: Final = 8
 
 
 def about_takedowns(consumer: Consumer, do: UnderWay) -> Consumer:
@@ -73,17 +75,23 @@ def about_takedowns(consumer: Consumer, do: UnderWay) -> Consumer:
     )
 
 
-def follow_up_jobs(consumer: Consumer, do: UnderWay) -> Consumer:
-    """`consumer` with the jobs of URLs under way. Each may be done again: rows say what is left to do."""
+def follow_up_jobs(consumer: Consumer, do: UnderWay, hosts: Places) -> Consumer:
+    """`consumer` with the jobs of URLs under way. Each may be done again, or left: rows say what is to be done."""
+    batches, letters = Places(BATCHES_AT_ONCE), Places(NOTICES_AT_ONCE, patience_s=NOTICES_PATIENCE_SECONDS)
 
     async def accepted(message: takedowns.BatchAccepted, _: Context) -> None:
-        await do.start_urls(message.batch_id)
+        async with batches.some_time():
+            await do.start_urls(message.batch_id)
 
     async def resolve(message: takedowns.ResolveHost, _: Context) -> None:
-        await do.resolve_host(message.host_id)
+        async with hosts.soon() as is_free:
+            if is_free:
+                await do.resolve_host(message.host_id)
 
     async def send(message: takedowns.SendNotice, _: Context) -> None:
-        await do.send_notice(message.notice_id)
+        async with letters.soon() as is_free:
+            if is_free:
+                await do.send_notice(message.notice_id)
 
     return (
         consumer.on(takedowns.BatchAccepted, accepted).on(takedowns.ResolveHost, resolve).on(takedowns.SendNotice, send)
@@ -92,9 +100,11 @@ def follow_up_jobs(consumer: Consumer, do: UnderWay) -> Consumer:
 
 def follow_up_timers(
     do: UnderWay,
+    hosts: Places,
+    way: RightOfWay,
     *,
     enqueue_notices: Callable[[], Awaitable[int]],
-    hosts_to_resolve: Callable[[], Awaitable[list[int]]],
+    hosts_to_resolve: Callable[[], Awaitable[Sequence[int]]],
 ) -> list[Timer]:
     """What is due for URLs under way."""
 
@@ -104,28 +114,28 @@ def follow_up_timers(
     async def recover() -> None:
         await do.send_notice.recover()
 
-    async def resolve() -> None:
-        room = asyncio.Semaphore(HOSTS_AT_ONCE)
+    async def resolve_one(host_id: int) -> None:
+        async with hosts.some_time():
+            await do.resolve_host(host_id)
 
-        async def one(host_id: int) -> None:
-            async with room:
-                await do.resolve_host(host_id)
-
-        await asyncio.gather(*(one(host_id) for host_id in await hosts_to_resolve()))
+    async def resolve() -> int:
+        due = await hosts_to_resolve()
+        await asyncio.gather(*(resolve_one(host_id) for host_id in due))
+        return len(due)
 
     found = [
-        Timer("plan notices", PLAN_SECONDS, _turns(do.plan_notices, PLANNED)),
+        Timer("plan notices", PLAN_SECONDS, _turns(do.plan_notices, PLANNED, way)),
         Timer("send notices", SEND_SECONDS, send),
         Timer("recover notices", RECOVER_SECONDS, recover),
-        Timer("resolve hosts", HOSTS_SECONDS, resolve),
+        Timer("resolve hosts", HOSTS_SECONDS, _turns(resolve, HOSTS_PER_TURN, way)),
         Timer("tell creators", TELL_SECONDS, do.tell_creators.__call__),
     ]
     if do.check_urls is not None:
-        found.append(Timer("check urls", CHECK_SECONDS, _turns(do.check_urls, LOOKS)))
+        found.append(Timer("check urls", CHECK_SECONDS, _turns(do.check_urls, LOOKS, way)))
     if do.share_notices is not None:
         found.append(Timer("share notices", SHARE_SECONDS, do.share_notices.__call__))
     if do.read_mail is not None:
-        found.append(Timer("read mail", MAIL_SECONDS, _turns(do.read_mail, MAILS)))
+        found.append(Timer("read mail", MAIL_SECONDS, _turns(do.read_mail, MAILS, way)))
     return found
 
 
@@ -157,11 +167,12 @@ def upkeep_timers(
     ]
 
 
-def _turns(turn: Callable[[], Awaitable[int]], full: int) -> Callable[[], Awaitable[None]]:
-    """Turn after turn, as long as each is full."""
+def _turns(turn: Callable[[], Awaitable[int]], full: int, way: RightOfWay) -> Callable[[], Awaitable[None]]:
+    """Turn after turn, as long as each is full; submissions go first."""
 
     async def work() -> None:
         for _ in range(TURNS_MAX):
+            await way.give_way()
             if await turn() < full:
                 return
 

@@ -6,6 +6,8 @@ from typing import Final
 
 import msgspec
 
+from libs.common.contracts.takedowns import ResolveHost
+from libs.common.db.outbox import Outbox
 from libs.common.db.pool import Database, Record, Tx
 from libs.common.db.queries import load_queries
 from services.takedowns.domain.host import RDAP_FRESH, Entry, HostFacts
@@ -18,6 +20,7 @@ class HostRows:
     """The part of `ProgressTx` that is about hosts."""
 
     _tx: Tx
+    _outbox: Outbox
 
     async def hosts(self, ids: Collection[int]) -> dict[int, HostRow]:
         return {row["id"]: host_row(row) for row in await self._tx.fetch(QUERIES.find_hosts, list(ids))}
@@ -27,6 +30,10 @@ class HostRows:
 
     async def learn_form(self, host: HostRow, form_url: str, *, now: datetime) -> None:
         await self._tx.execute(QUERIES.learn_form, f"learned:{host.facts.host}", host.facts.host, form_url, now)
+
+    async def need_host(self, host_id: int, *, now: datetime) -> None:
+        await self._tx.execute(QUERIES.need_host, host_id, now)
+        await self._outbox.add(self._tx, ResolveHost(host_id=host_id))
 
     async def settle_host(self, host_id: int, found: HostFound, *, now: datetime) -> None:
         facts, entry = found.facts, found.entry

@@ -13,6 +13,10 @@ UPDATE hosts SET claimed_until = $4, first_tried_at = coalesce(first_tried_at, $
    AND (resolved_at IS NULL OR resolved_at < $3 OR resolve_after IS NOT NULL)
 RETURNING *;
 
+-- name: need_host
+-- A host that is to be resolved, where no time is set for it.
+UPDATE hosts SET resolve_after = $2 WHERE id = $1 AND resolve_after IS NULL;
+
 -- name: settle_host
 -- What a resolution found.
 UPDATE hosts SET directory_id = $2, method = $3, dmca_email = $4, form_url = $5, contact_source = $6, verified_at = $7,

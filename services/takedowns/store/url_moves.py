@@ -38,9 +38,6 @@ class UrlMoves:
     async def tell(self, org_id: uuid.UUID, message: Message) -> None:
         await self._outbox.add(self._tx, message, org_id=org_id)
 
-    async def nudge(self, job: Message) -> None:
-        await self._outbox.add(self._tx, job)
-
     async def move(
         self,
         event: Event,

@@ -13,11 +13,18 @@ from urllib.parse import urlsplit
 import msgspec
 
 from libs.common.clock import Clock
-from libs.common.contracts.takedowns import ResolveHost
 from libs.common.errors import FangateError, Transient
 from libs.common.ids import uuid7
 from services.takedowns.domain.abuse_report import SCHEME
-from services.takedowns.domain.follow_up import GATHER, PAIR_EVERY, RESOLVE_AGAIN, Step, gives_up_resolving, plan
+from services.takedowns.domain.follow_up import (
+    GATHER,
+    PAIR_EVERY,
+    RESOLVE_AGAIN,
+    Step,
+    after_its_host,
+    gives_up_resolving,
+    plan,
+)
 from services.takedowns.domain.host import RDAP_FRESH, Entry
 from services.takedowns.domain.notice import Draft, IncompleteNoticeError, Notice, Work, number_of, render
 from services.takedowns.domain.notice_mail import Envelope, compose, message_id
@@ -115,7 +122,7 @@ class PlanNotices:
             hosts = await tx.hosts({url.host_id for url in urls})
             known = [url.ref for url in urls if is_known(hosts[url.host_id], now)]
             await tx.move(Event.CONTACT_FOUND, known, now=now, next_at=now + GATHER, reason="contact found")
-            waiting: list[UrlRef] = []
+            waiting: defaultdict[datetime, list[UrlRef]] = defaultdict(list)
             for url in urls:
                 host = hosts[url.host_id]
                 if is_known(host, now):
@@ -123,11 +130,12 @@ class PlanNotices:
                 if gives_up_resolving(tries=host.resolve_tries, first_tried_at=host.first_tried_at, now=now):
                     hopeless.append(url)
                 else:
-                    waiting.append(url.ref)
-            await tx.rearm(waiting, now + RESOLVE_AGAIN, states=[State.RESOLVING])
+                    waiting[_looked_after_at(host, now)].append(url.ref)
+            for at, refs in waiting.items():
+                await tx.rearm(refs, at, states=[State.RESOLVING])
             lost = {url.host_id for url in urls if hosts[url.host_id].first_tried_at is None}
             for host_id in sorted(lost):
-                await tx.nudge(ResolveHost(host_id=host_id))
+                await tx.need_host(host_id, now=now)
         await self.give_back(_owners(hopeless), states=[State.RESOLVING], reason="nobody found to tell")
 
     async def _plan(self, due: Sequence[DueUrl], entries: Sequence[Entry], now: datetime) -> None:
@@ -143,7 +151,7 @@ class PlanNotices:
             host = (await tx.hosts([one.host_id]))[one.host_id]
             if _is_out_of_date(host, now):
                 # What registries said is too old to be mailed to: they are asked first.
-                await tx.nudge(ResolveHost(host_id=host.id))
+                await tx.need_host(host.id, now=now)
                 await tx.rearm([url.ref for url in urls], now + RESOLVE_AGAIN, states=[State.READY])
                 return
             step = (
@@ -260,6 +268,10 @@ def _by_name(urls: Sequence[DueUrl]) -> list[list[DueUrl]]:
     for url in urls:
         by_name[urlsplit(url.url).hostname].append(url)
     return list(by_name.values())
+
+
+def _looked_after_at(host: HostRow, now: datetime) -> datetime:
+    return after_its_host(resolve_after=host.resolve_after, first_tried_at=host.first_tried_at, now=now)
 
 
 def _is_out_of_date(host: HostRow, now: datetime) -> bool:

@@ -8,7 +8,6 @@ from datetime import datetime
 from typing import Final
 
 from libs.common.clock import Clock
-from libs.common.contracts.takedowns import ResolveHost
 from services.takedowns.domain.follow_up import GATHER, RESOLVE_AGAIN
 from services.takedowns.domain.host import RDAP_FRESH
 from services.takedowns.domain.progress_ports import HostRow, Progress, ProgressTx, UrlRef
@@ -44,13 +43,13 @@ async def start(tx: ProgressTx, urls: Iterable[tuple[UrlRef, int]], *, now: date
         by_host[host_id].append(ref)
     hosts = await tx.hosts(by_host)
     known = [ref for host_id, refs in by_host.items() if is_known(hosts[host_id], now) for ref in refs]
-    unknown = [ref for host_id, refs in by_host.items() if not is_known(hosts[host_id], now) for ref in refs]
     await tx.move(Event.HOST_KNOWN, known, now=now, next_at=now + GATHER)
+    unknown = [ref for host_id, refs in by_host.items() if not is_known(hosts[host_id], now) for ref in refs]
     await tx.move(Event.HOST_UNKNOWN, unknown, now=now, next_at=now + RESOLVE_AGAIN)
     for host_id in sorted(by_host):
         host = hosts[host_id]
         if not is_known(host, now) and (host.resolve_after is None or host.resolve_after <= now):
-            await tx.nudge(ResolveHost(host_id=host_id))
+            await tx.need_host(host_id, now=now)
 
 
 def is_known(host: HostRow, now: datetime) -> bool:

@@ -7,7 +7,15 @@ from typing import Any
 import msgspec
 import pytest
 
-from services.takedowns.domain.follow_up import Followed, Watched, daily_cap, follow, gives_up_resolving, plan
+from services.takedowns.domain.follow_up import (
+    Followed,
+    Watched,
+    after_its_host,
+    daily_cap,
+    follow,
+    gives_up_resolving,
+    plan,
+)
 from services.takedowns.domain.host import Entry, HostFacts, Kind, Method, Source
 from services.takedowns.domain.states import Category, Event, Stage, State, effect, step
 from services.takedowns.domain.verdict import Checked, Verdict
@@ -76,6 +84,35 @@ def test_why_a_person_is_needed() -> None:
     none = msgspec.structs.replace(SITE, takedown_method=Method.NONE, dmca_email=None)
     assert a_plan(entries=[none]) == (Stage.SITE, None, "none")
     assert a_plan(now=NOW + timedelta(days=8), entries=[]) == (Stage.HOSTING, "abuse@h.example", "unverified")
+
+
+MINUTE = timedelta(minutes=1)
+
+
+@pytest.mark.parametrize(
+    ("resolve_after", "tried_for", "expected"),
+    [
+        (None, None, MINUTE),  # it was never tried: soon
+        (-MINUTE, None, MINUTE),  # its time has come: soon
+        (timedelta(minutes=5), timedelta(0), timedelta(minutes=7)),  # after it, to the minute
+        (timedelta(hours=6), timedelta(hours=1), timedelta(hours=6, minutes=2)),
+        (timedelta(hours=6), timedelta(hours=20), timedelta(hours=4, minutes=1)),  # but when it is given up
+        (timedelta(hours=6), timedelta(hours=24) - timedelta(seconds=9), timedelta(minutes=2)),
+        (timedelta(hours=6), timedelta(hours=30), timedelta(hours=6, minutes=2)),
+    ],
+)
+def test_urls_wait_as_long_as_their_host(
+    resolve_after: timedelta | None, tried_for: timedelta | None, expected: timedelta
+) -> None:
+    now = NOW.replace(second=0, microsecond=0)
+    assert (
+        after_its_host(
+            resolve_after=None if resolve_after is None else now + resolve_after,
+            first_tried_at=None if tried_for is None else now - tried_for,
+            now=now,
+        )
+        == now + expected
+    )
 
 
 def test_giving_up_takes_tries_and_a_day() -> None:
