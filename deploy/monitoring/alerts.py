@@ -4,17 +4,19 @@ An alert is a `page` where waiting until the morning costs customers or money, e
 own name in docs/operations.md that says what it means and what is safe to do.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Final
 
 from deploy.system import QUEUES_IN_USE, SERVICES
-from libs.common.bus.topology import DEAD_SUFFIX, JOB_LENGTH_MAX
+from libs.common.bus.topology import DEAD_SUFFIX, JOB_LENGTH_MAX, QUEUES, RPC_LENGTH_MAX
 
 JOB: Final = "fangate"  # how every process of ours is scraped, with the label `service`
 BROKER_JOB: Final = "rabbitmq"  # `/metrics/detailed`, families queue_coarse_metrics and queue_consumer_count
 
 _LENGTH_WARNED: Final = 5_000  # messages: minutes of work, far below what a queue bears
-_LENGTH_PAGED: Final = JOB_LENGTH_MAX * 4 // 5
+_NEARLY_FULL: Final = 0.8
+_LATE_SECONDS: Final = 1_800  # what follows an acceptance has ten minutes, and every step is claimed for five
 # Refusals that a working client hardly ever meets: it tries keys, rights or versions out.
 _PROBING: Final = "INVALID_API_KEY|PERMISSION_DENIED|SCOPE_MISSING|UNSUPPORTED_VERSION|VERSION_REQUIRED"
 _REFUSALS_PER_SECOND: Final = 5
@@ -53,7 +55,16 @@ def _gone(service: str) -> str:
     return f'label_replace(absent(up{{job="{JOB}", service="{service}"}} == 1), "service", "{service}", "", "")'
 
 
-_USED: Final = "|".join(name.replace(".", "\\\\.") for name in QUEUES_IN_USE)
+def _ready_in(queues: str) -> str:
+    return f'sum by (queue) (rabbitmq_detailed_queue_messages_ready{{queue=~"{queues}"}})'
+
+
+def _names(queues: Iterable[str]) -> str:
+    return "|".join(name.replace(".", "\\\\.") for name in queues)
+
+
+_USED: Final = _names(QUEUES_IN_USE)
+_FULL_AT: Final = {"rpc": RPC_LENGTH_MAX, "job": JOB_LENGTH_MAX}
 
 PROCESSES: Final = (
     Alert(
@@ -77,6 +88,7 @@ PROCESSES: Final = (
         expr=_any_of(
             "sum by (service) (increase(fangate_unhandled_errors_total[10m])) > 0",
             "sum by (service) (increase(fangate_bus_broken_total[10m])) > 0",
+            "sum by (service) (increase(fangate_takedowns_poisoned_total[10m])) > 0",
         ),
         summary="{{ $labels.service }} met an error that nobody expected",
     ),
@@ -160,12 +172,15 @@ BUS: Final = (
     ),
     Alert(
         name="FangateDeadLetters", severity="page", hold="10m",
-        expr=f'sum by (queue) (rabbitmq_detailed_queue_messages_ready{{queue=~".+\\\\{DEAD_SUFFIX}"}}) > 0',
+        expr=f"{_ready_in(f'.+{_names([DEAD_SUFFIX])}')} > 0",
         summary="{{ $value }} messages lie in {{ $labels.queue }}",
     ),
     Alert(
         name="FangateQueueNearlyFull", severity="page", hold="1m",
-        expr=f"sum by (queue) (rabbitmq_detailed_queue_messages_ready) > {_LENGTH_PAGED}",
+        expr=_any_of(
+            *(f"{_ready_in(_names(queue.name for queue in QUEUES if queue.policy == policy))} > {length * _NEARLY_FULL:.0f}"
+              for policy, length in _FULL_AT.items())
+        ),
         summary="{{ $labels.queue }} holds {{ $value }} messages and will refuse more",
     ),
     Alert(
@@ -174,7 +189,7 @@ BUS: Final = (
     ),
     Alert(
         name="FangateQueueGrows", severity="ticket", hold="10m",
-        expr=f'sum by (queue) (rabbitmq_detailed_queue_messages_ready{{queue=~"{_USED}"}}) > {_LENGTH_WARNED}',
+        expr=f"{_ready_in(_USED)} > {_LENGTH_WARNED}",
         summary="{{ $labels.queue }} holds {{ $value }} messages for ten minutes",
     ),
 )  # fmt: skip
@@ -229,7 +244,16 @@ TAKEDOWNS: Final = (
         expr="max(fangate_takedowns_batches_leasing) > 0 unless sum(rate(fangate_takedowns_submits_total[10m])) > 0",
         summary="{{ $value }} batches hold credits of submissions that ended half-way",
     ),
-)
+    Alert(
+        name="FangateTakedownsLate", severity="ticket", hold="10m",
+        expr=f"max(fangate_takedowns_oldest_due_seconds) > {_LATE_SECONDS}",
+        summary="What is to be done for a URL is {{ $value }} s late",
+    ),
+    Alert(
+        name="FangateCsamWaiting", severity="page", hold="15m", expr="max(fangate_takedowns_csam_waiting) > 0",
+        summary="{{ $value }} reports of the abuse of children wait for a person to tell the authorities",
+    ),
+)  # fmt: skip
 
 CALLERS: Final = (
     Alert(

@@ -14,6 +14,7 @@ import msgspec
 from libs.common.bus import topology
 from libs.common.contracts.envelope import LEDGER_SHARDS, Kind, RpcFailure
 from libs.common.contracts.registry import REGISTRY, MessageType
+from libs.common.contracts.schemas import schemas_of
 from libs.common.contracts.wire import COMMANDS, EVENTS
 
 BINDING: Final = "0.3.0"  # of AMQP 0-9-1
@@ -51,7 +52,7 @@ def document() -> dict[str, Any]:
         RpcFailure
     }
     ordered = sorted(structs, key=lambda struct: struct.__qualname__)
-    _, schemas = msgspec.json.schema_components(ordered, ref_template=_REF)
+    _, schemas = schemas_of(ordered, ref=_REF)
     messages = {entry.name: _message(entry) for entry in entries}
     replies = {entry.reply.__name__: _reply(entry.reply, "ok") for entry in entries if entry.reply is not None}
     replies[FAILURE] = _reply(RpcFailure, "error")

@@ -22,10 +22,6 @@ from tests.support.runbooks.room import Room, a_room
 
 KEPT: Final = RUN / "runbooks.json"  # what was followed, by entry: a run may do only some
 COLUMNS: Final = 6
-# Not followed, and why: said in the table, for nobody may take them for tried.
-LEFT: Final = {
-    "FangateQueueNearlyFull": "400,000 messages; the queue's refusal itself is in the fault suite (`ledger queues full`)",
-}
 
 
 def main(argv: Sequence[str]) -> int:
@@ -90,8 +86,6 @@ def markdown(kept: dict[str, Followed], *, before: str = "") -> str:
         lines.append(
             f"| {each.entry} | {each.caused_by} | {each.fired_s:.0f} s | {seen} | {each.done} | {each.ended} |"
         )
-    lines += ["", "Not followed:", "", "| entry | why |", "|---|---|"]
-    lines += [f"| {name} | {why} |" for name, why in LEFT.items()]
     return "\n".join(lines)
 
 

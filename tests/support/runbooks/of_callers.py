@@ -1,14 +1,13 @@
-"""Entries about platforms, submissions and callers."""
+"""Entries about platforms and callers."""
 
 import asyncio
 import contextlib
-import json
 from typing import Final
 
 import aiohttp
 import asyncpg
 
-from libs.common.ids import new_key, uuid7
+from libs.common.ids import new_key
 from tests.support.runbooks.drill import Drill
 from tests.support.runbooks.looking import line_of, nothing, ready_in
 from tests.support.runbooks.room import Room
@@ -44,26 +43,6 @@ async def sessions_renewed(room: Room) -> None:
 
 async def see_overdue(room: Room) -> str:
     return f"fangate_session_refreshes_overdue {await room.figure('max(fangate_session_refreshes_overdue)')}; fangate_session_refresh_total {await room.figure('sum by (outcome) (fangate_session_refresh_total)')}; in sessions.jobs {await room.figure(ready_in('sessions.jobs'))}"
-
-
-async def half_way(room: Room) -> None:
-    """A submission whose batch was opened and that nobody went on with."""
-    rows = await room.owner("SELECT * FROM takedowns.batches ORDER BY created_at DESC LIMIT 1")
-    columns = list(rows[0])
-    await room.owner(
-        f"INSERT INTO takedowns.batches ({', '.join(columns)}) SELECT (jsonb_populate_record(b, $1::jsonb)).* FROM"
-        " takedowns.batches b ORDER BY created_at DESC LIMIT 1",
-        json.dumps({"id": str(uuid7()), "status": "leasing"}),
-    )
-
-
-async def see_half_way(room: Room) -> str:
-    return f"fangate_takedowns_batches_leasing {await room.figure('max(fangate_takedowns_batches_leasing)')}; settled {await room.figure('sum(fangate_takedowns_batches_settled_total)')}"
-
-
-async def half_way_settled(room: Room) -> None:
-    await room.stack.kill("takedowns")
-    await room.stack.until_ready()
 
 
 async def keys_guessed(room: Room) -> None:
@@ -165,6 +144,5 @@ OF_CALLERS: Final = (
     Drill(entry="FangateKeyMisused", caused_by="330 calls of a key that was told to wait", cause=waits_ignored, look=see_ignored, done="`key revoke`", safe=key_revoked, window="1 h"),
     Drill(entry="FangateRefusalsMany", caused_by="two keys try a right that they have not, again and again", cause=many_refusals, look=see_refusals, done="nothing: nothing is given, and their windows are used up", safe=refusals_end, window="10 min", fires_within_s=420.0),
     Drill(entry="FangateKeysGuessed", caused_by="unknown keys from twelve addresses", cause=keys_guessed, look=see_guesses, done="nothing: blocked", safe=nothing, window="30 min"),
-    Drill(entry="FangateSubmissionsHalfWay", caused_by="a batch that holds its credits and that nobody goes on with", cause=half_way, look=see_half_way, done="takedowns restarted; the sweeper settles it", safe=half_way_settled),
     Drill(entry="FangateWebhooksLate", caused_by="a transaction left open on what is to be sent", cause=webhooks_late, look=see_webhooks, done="ended by its pid", safe=webhooks_go, fires_within_s=300.0),
 )  # fmt: skip

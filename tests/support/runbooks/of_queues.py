@@ -7,9 +7,9 @@ from typing import Any, Final
 
 import aio_pika
 
-from libs.common.contracts.wire import EVENTS
-from libs.common.ids import uuid7
-from tests.support.faults.broker_faults import _send
+from libs.common.contracts.wire import COMMANDS, EVENTS
+from libs.common.ids import new_key, uuid7
+from tests.support.faults.broker_faults import _copies, _send
 from tests.support.runbooks.drill import Drill
 from tests.support.runbooks.looking import consumers_of, line_of, ready_in, usage_of
 from tests.support.runbooks.room import Room
@@ -135,6 +135,20 @@ async def queue_grows(room: Room) -> None:
     await _send(room.campaign.world, EVENTS, copies[:1] * 5_600)
 
 
+async def calls_pile_up(room: Room) -> None:
+    """Auth is frozen, and the question whose key that is is asked again, thousands of times."""
+    spying = asyncio.create_task(_copies(room.campaign.world, COMMANDS, "auth.rpc.key.#"))
+    await asyncio.sleep(1)
+    await room.call("/api/whoami", key=new_key("fgk_"))
+    copies = await spying
+    room.stack.send("auth", signal.SIGSTOP)
+    await _send(room.campaign.world, COMMANDS, copies[:1] * 4_100)
+
+
+async def see_calls(room: Room) -> str:
+    return f"messages waiting: {await room.figure(ready_in('auth.rpc'))}; consumers: {await room.figure(consumers_of('auth.rpc'))}; a known key reads {await room.call('/api/whoami')}"
+
+
 async def see_queues(room: Room) -> str:
     ready = f"topk(2, {ready_in('billing.*|sessions.*|takedowns.*|auth.*')})"
     return f"messages waiting: {await room.figure(ready)}; consumers: {await room.figure(consumers_of('billing.ledger.*'))}"
@@ -152,6 +166,7 @@ OF_QUEUES: Final = (
     Drill(entry="FangateBrokerBlocked", caused_by="memory alarm in RabbitMQ", cause=alarm_on, look=see_alarm, done="memory limit raised", safe=alarm_off),
     Drill(entry="FangateAvailability", alert="FangateAvailabilityBurns", caused_by="memory alarm in RabbitMQ", cause=alarm_on, look=see_unavailable, done="memory limit raised", safe=alarm_off, window="5 min and 1 h"),
     Drill(entry="FangateQueueGrows", caused_by="billing frozen, a usage message sent 5,600 times", cause=queue_grows, look=see_queues, done="billing goes on; all absorbed as duplicates", safe=thaw("billing")),
+    Drill(entry="FangateQueueNearlyFull", caused_by="auth frozen, a question for it asked 4,100 times", cause=calls_pile_up, look=see_calls, done="auth goes on; nobody waits for those answers any more, and they are dropped", safe=thaw("auth")),
     Drill(entry="FangateDeadLetters", caused_by="usage under a login that may not send it, and one that is no JSON", cause=dead_letter, look=see_letters, done="replayed, then dropped", safe=letters_settled),
     Drill(entry="FangateVoidsPending", caused_by="the ledger's queues confirm nothing, as without a majority", cause=ledger_queues_stop, look=see_voids, done="the queues go on, before any edge was stopped", safe=ledger_queues_go_on),
     Drill(entry="FangateOutboxStuck", caused_by="RabbitMQ killed, an organization suspended and resumed meanwhile", cause=outbox_stuck, look=see_outbox, done="RabbitMQ started", safe=broker_started),

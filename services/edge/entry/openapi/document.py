@@ -3,9 +3,9 @@
 from collections.abc import Iterable
 from typing import Any, Final
 
-import msgspec
 import orjson
 
+from libs.common.contracts.schemas import schemas_of
 from libs.common.contracts.versions import NEWEST
 from services.edge.domain import changes
 from services.edge.domain.catalogue import Route
@@ -70,7 +70,7 @@ class _Data:
     def __init__(self, routes: Iterable[Route], version: str) -> None:
         own = [route for route in routes if isinstance(route, OwnRoute)]
         types = [type_ for route in own for type_ in (route.body, route.data) if type_ is not None]
-        shown, schemas = msgspec.json.schema_components(types, ref_template=REF)
+        shown, schemas = schemas_of(types, ref=REF)
         self._of = dict(zip(types, shown, strict=True))
         self.schemas = changes.described(version, dict(sorted(schemas.items()))) if own else {}
 
