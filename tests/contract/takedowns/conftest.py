@@ -1,30 +1,31 @@
-"""The ports of submissions twice: the memory that unit tests use, and Postgres."""
+"""The ports of submissions twice: the memory that unit tests use, and Postgres. `Progress` and its rows are on Postgres alone."""
 
 import uuid
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import timedelta
 
-import msgspec
 import pytest
 
 from libs.common.contracts.creators import OfficialLink
 from libs.common.contracts.envelope import Message
-from libs.common.contracts.registry import REGISTRY
 from libs.common.db.outbox import Outbox
 from libs.common.db.pool import Database
 from libs.common.ids import uuid7
 from services.takedowns.domain.creator import Creator
 from services.takedowns.domain.ports import Batches, Creators, NewBatch, Refunds, Submissions, UrlOwner
+from services.takedowns.domain.progress_ports import Progress
 from services.takedowns.domain.submission import Target
 from services.takedowns.store.batches import PostgresBatches
 from services.takedowns.store.creators import PostgresCreators
+from services.takedowns.store.progress import PostgresProgress
 from services.takedowns.store.refunds import PostgresRefunds
 from services.takedowns.store.submissions import PostgresSubmissions
 from tests.support.servers import TestDatabase
 from tests.support.takedowns_memory import Memory, MemoryBatches, MemoryCreators, MemoryRefunds, MemorySubmissions
+from tests.support.takedowns_rows import ORG, Rows, said
 
-ORG = uuid.UUID(int=7)
+__all__ = ["ORG"]
 
 
 @dataclass
@@ -43,12 +44,7 @@ class Ports:
         if self.memory is not None:
             return list(self.memory.tables.said)
         assert self.db is not None
-        found = []
-        for row in await self.db.fetch("SELECT type, body FROM outbox ORDER BY id"):
-            entry = REGISTRY.by_name(row["type"])
-            assert entry is not None
-            found.append(msgspec.json.decode(row["body"], type=entry.struct))
-        return found
+        return await said(self.db)
 
     async def a_day_later(self) -> None:
         """What was settled is a day older."""
@@ -126,3 +122,15 @@ async def postgres_ports(database: TestDatabase) -> AsyncIterator[Ports]:
 def ports(request: pytest.FixtureRequest) -> Ports:
     found: Ports = request.getfixturevalue(request.param)
     return found
+
+
+@pytest.fixture
+async def rows(database: TestDatabase) -> AsyncIterator[Rows]:
+    db = await Database.connect(database.dsn("takedowns"), schema="takedowns", name="test", size_max=8)
+    yield Rows(db)
+    await db.close()
+
+
+@pytest.fixture
+def progress(rows: Rows) -> Progress:
+    return PostgresProgress(rows.db, Outbox())

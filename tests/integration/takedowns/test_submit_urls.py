@@ -15,6 +15,7 @@ from services.takedowns.domain.errors import CreatorNotFound, InsufficientCredit
 from services.takedowns.domain.states import RECLAIMABLE, Event, State
 from services.takedowns.domain.url import UrlReader
 from tests.support.takedowns import Takedowns
+from tests.support.takedowns_rows import somebody_waits
 
 U = "https://piracy-site.com/a"
 
@@ -203,12 +204,7 @@ async def test_same_url_in_two_requests_at_once_is_the_seconds_if_the_first_roll
                 uuid7(), owner.creator_id, UrlReader().read(U).key, U,
             )  # fmt: skip
             second = asyncio.create_task(takedowns.submit((creator, [U])))
-            waiting = (
-                "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
-            )
-            async with asyncio.timeout(30):
-                while not await takedowns.db.fetchval(waiting):  # the unique index makes it wait
-                    await asyncio.sleep(0.01)
+            await somebody_waits(takedowns.db)  # the unique index makes it wait
             raise ZeroDivisionError
     assert (await second).new == 1
     assert await takedowns.balance() == 100_000 - 1
