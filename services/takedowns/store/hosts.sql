@@ -52,7 +52,8 @@ ON CONFLICT (id) DO UPDATE SET name = excluded.name, match = excluded.match, kin
 WHERE directory.source = 'shipped' AND directory.verified_at IS NULL;
 
 -- name: learn_form
--- A reply said so; an operator or a verified entry beats it.
+-- A reply said so; an operator or a verified entry beats it, and what a person made of this row is his.
 INSERT INTO directory (id, source, name, match, kind, takedown_method, form_url, confidence, notes, updated_at)
 VALUES ($1, 'learned', $2, ARRAY[$2], 'forum', 'form', $3, 'low', 'A reply to a notice named this form.', $4)
-ON CONFLICT (id) DO UPDATE SET form_url = excluded.form_url, updated_at = excluded.updated_at;
+ON CONFLICT (id) DO UPDATE SET form_url = excluded.form_url, updated_at = excluded.updated_at
+WHERE directory.source = 'learned' AND directory.verified_at IS NULL;
