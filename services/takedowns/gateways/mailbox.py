@@ -8,7 +8,7 @@ import re
 import ssl
 from collections.abc import Callable
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 from urllib.parse import unquote, urlsplit
 
 from services.takedowns.domain.notice_errors import MailboxAway
@@ -66,8 +66,12 @@ class Maildir:
         return found
 
     def _move(self, name: str) -> None:
-        with contextlib.suppress(FileNotFoundError):
-            (self._folder / "new" / name).rename(self._folder / "cur" / f"{name}:2,S")
+        mail = self._folder / "new" / name
+        try:
+            mail.rename(self._folder / "cur" / f"{name}:2,S")
+        except FileNotFoundError:
+            if mail.exists() or not mail.parent.exists():
+                raise  # a folder is away; else it was done before
 
 
 class ImapMailbox:
@@ -83,7 +87,7 @@ class ImapMailbox:
 
     async def done(self, mail: ReceivedMail) -> None:
         """The mail had its effect. Doing so again is fine. Raises MailboxAway."""
-        await _in_thread(lambda: self._with(lambda imap: imap.uid("STORE", mail.uid, "+FLAGS.SILENT", "(\\Seen)")))
+        await _in_thread(lambda: self._with(lambda imap: _uid(imap, "STORE", mail.uid, "+FLAGS.SILENT", "(\\Seen)")))
 
     def _with(self, work: Callable[[imaplib.IMAP4], T]) -> T:
         if self._is_tls:
@@ -101,9 +105,9 @@ class ImapMailbox:
 
     @staticmethod
     def _read(imap: imaplib.IMAP4, limit: int) -> list[ReceivedMail]:
-        _, found = imap.uid("SEARCH", "UNSEEN")
+        found = _uid(imap, "SEARCH", "UNSEEN")
         mails = []
-        for uid in (found[0] or b"").split()[:limit]:
+        for uid in sorted((found[0] or b"").split(), key=int)[:limit]:  # servers promise no order (RFC 3501 §7.2.5)
             _, parts = imap.uid("FETCH", uid.decode(), f"(UID BODY.PEEK[]<0.{MAIL_BYTES_MAX}>)")
             mails += [
                 ReceivedMail(uid=uid.decode(), raw=part[1])
@@ -111,6 +115,14 @@ class ImapMailbox:
                 if isinstance(part, tuple) and (match := _UID.search(part[0])) and match[1] == uid
             ]
         return mails
+
+
+def _uid(imap: imaplib.IMAP4, command: str, *args: str) -> list[Any]:
+    """What the server says to a command about UIDs. Raises IMAP4.error if it refuses, which imaplib does not."""
+    status, said = imap.uid(command, *args)
+    if status != "OK":
+        raise imaplib.IMAP4.error(f"{command} refused")
+    return said
 
 
 async def _in_thread(work: Callable[[], T]) -> T:

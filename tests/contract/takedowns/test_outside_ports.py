@@ -12,6 +12,8 @@ from services.takedowns.domain.notice_ports import DryFolder, Mailbox, Relay
 from services.takedowns.gateways.mail_folder import MailFolder
 from services.takedowns.gateways.mailbox import open_mailbox
 from services.takedowns.gateways.smtp import SmtpRelay
+from tests.support.imap import ImapServer
+from tests.support.raw_server import talking
 from tests.support.smtp_sink import a_sink
 from tests.support.takedowns_outside import MemoryFolder, MemoryMailbox, MemoryRelay
 
@@ -25,15 +27,18 @@ class Box:
     go_away: Callable[[], None]
 
 
-@pytest.fixture(params=["memory", "maildir"])
-def box(request: pytest.FixtureRequest, tmp_path: Path) -> Box:
-    if request.param == "memory":
-        memory = MemoryMailbox()
+@pytest.fixture
+def memory() -> Box:
+    mailbox = MemoryMailbox()
 
-        def leave() -> None:
-            memory.is_away = True
+    def leave() -> None:
+        mailbox.is_away = True
 
-        return Box(memory, memory.receive, leave)
+    return Box(mailbox, mailbox.receive, leave)
+
+
+@pytest.fixture
+def maildir(tmp_path: Path) -> Box:
     for name in ("new", "cur", "tmp"):
         (tmp_path / name).mkdir()
     count = iter(range(1, 100))
@@ -41,10 +46,30 @@ def box(request: pytest.FixtureRequest, tmp_path: Path) -> Box:
     def receive(raw: bytes) -> None:
         (tmp_path / "new" / f"{next(count):04d}.M1.host").write_bytes(raw)
 
-    def go_away() -> None:
+    def leave() -> None:
         (tmp_path / "new").rename(tmp_path / "elsewhere")
 
-    return Box(open_mailbox(f"maildir:{tmp_path}"), receive, go_away)
+    return Box(open_mailbox(f"maildir:{tmp_path}"), receive, leave)
+
+
+@pytest.fixture
+async def imap() -> AsyncIterator[Box]:
+    server = ImapServer({})
+
+    def receive(raw: bytes) -> None:
+        server.mails[len(server.mails) + 9] = raw  # 10 is newer than 9, and not by its letters
+
+    def leave() -> None:
+        server.is_away = True
+
+    async with talking(server.talk) as port:
+        yield Box(open_mailbox(f"imap://me:right@127.0.0.1:{port}/INBOX"), receive, leave)
+
+
+@pytest.fixture(params=["memory", "maildir", "imap"])
+def box(request: pytest.FixtureRequest) -> Box:
+    found: Box = request.getfixturevalue(request.param)
+    return found
 
 
 async def test_mails_come_oldest_first_and_again_until_they_are_done(box: Box) -> None:
@@ -61,9 +86,12 @@ async def test_mails_come_oldest_first_and_again_until_they_are_done(box: Box) -
 
 async def test_a_mailbox_that_is_away_says_so(box: Box) -> None:
     box.receive(b"a")
+    (mail,) = await box.mailbox.fetch(10)
     box.go_away()
     with pytest.raises(MailboxAway):
         await box.mailbox.fetch(10)
+    with pytest.raises(MailboxAway):
+        await box.mailbox.done(mail)
 
 
 @dataclass

@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import re
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from services.takedowns.domain.notice_mail import Envelope
 from services.takedowns.gateways.mail_folder import MailFolder
 from services.takedowns.gateways.mailbox import open_mailbox
 from services.takedowns.gateways.smtp import SmtpRelay
+from tests.support.imap import ImapServer
 from tests.support.raw_server import talking
 from tests.support.smtp_sink import a_sink
 
@@ -153,42 +153,6 @@ def test_a_wrong_mailbox_is_refused(url: str) -> None:
         open_mailbox(url)
 
 
-class ImapServer:
-    """The few commands of IMAP4rev1 that are used, over real sockets."""
-
-    def __init__(self, mails: dict[int, bytes]) -> None:
-        self.mails = mails
-        self.seen: set[int] = set()
-        self.commands: list[str] = []
-
-    async def talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        writer.write(b"* OK ready\r\n")
-        while line := (await reader.readline()).decode().strip():
-            tag, _, command = line.partition(" ")
-            self.commands.append(command)
-            for reply in self.answer(command):
-                writer.write(reply + b"\r\n")
-            bad = command.startswith("LOGIN") and "right" not in command
-            writer.write(f"{tag} {'NO wrong password right?' if bad else 'OK'} done\r\n".encode())
-            if command == "LOGOUT":
-                break
-
-    def answer(self, command: str) -> list[bytes]:
-        if command == "CAPABILITY":
-            return [b"* CAPABILITY IMAP4rev1"]
-        if command.startswith("SELECT"):
-            return [b"* %d EXISTS" % len(self.mails)]
-        if command == "UID SEARCH UNSEEN":
-            return [b"* SEARCH " + b" ".join(b"%d" % uid for uid in self.mails if uid not in self.seen)]
-        if fetch := re.match(r"UID FETCH (\d+) \(UID BODY\.PEEK\[\]<0\.(\d+)>\)", command):
-            uid, most = int(fetch[1]), int(fetch[2])
-            raw = self.mails[uid][:most]
-            return [b"* 1 FETCH (UID %d BODY[]<0> {%d}\r\n" % (uid, len(raw)) + raw + b")"]
-        if store := re.match(r"UID STORE (\d+) \+FLAGS\.SILENT \(\\Seen\)", command):
-            self.seen.add(int(store[1]))
-        return [b"* BYE"] if command == "LOGOUT" else []
-
-
 async def test_imap_gives_what_is_unseen_until_it_is_done() -> None:
     imap = ImapServer({7: b"Subject: a\r\n\r\nx", 12: b"Subject: b\r\n\r\n" + b"y" * (2 << 20), 13: b"z"})
     async with talking(imap.talk) as port:
@@ -205,3 +169,13 @@ async def test_imap_gives_what_is_unseen_until_it_is_done() -> None:
         with pytest.raises(MailboxAway) as refused:
             await open_mailbox(f"imap://me:wrong-secret@127.0.0.1:{port}/INBOX").fetch(1)
         assert "wrong-secret" not in str(refused.value)
+
+
+@pytest.mark.parametrize("refused", ["SEARCH", "STORE"])
+async def test_a_folder_that_imap_may_not_search_or_mark_is_away(refused: str) -> None:
+    imap = ImapServer({7: b"x"}, refused=refused)
+    async with talking(imap.talk) as port:
+        mailbox = open_mailbox(f"imap://me:right@127.0.0.1:{port}/INBOX")
+        with pytest.raises(MailboxAway):
+            for mail in await mailbox.fetch(1):
+                await mailbox.done(mail)
