@@ -18,6 +18,45 @@ from services.takedowns.domain.states import (
 )
 
 AT = datetime(2026, 3, 1, tzinfo=UTC)
+MOVES = """\
+host_known: queued -> ready
+host_unknown: queued -> resolving
+contact_found: resolving -> ready
+contact_not_found: resolving -> failed_refunded, refunded
+notice_sent: ready -> noticed
+action_needed: ready -> action_required
+filed: action_required -> noticed
+acknowledged: noticed -> acknowledged
+bounced: ready noticed acknowledged -> ready, stage +1, first notice cleared
+all_bounced: ready noticed acknowledged -> failed_refunded, refunded, first notice cleared
+gone: noticed acknowledged action_required delisted unresponsive -> removed
+deadline_passed: noticed acknowledged -> ready, stage +1
+last_deadline_passed: ready noticed acknowledged -> unresponsive
+delisting_confirmed: noticed acknowledged action_required removed unresponsive counter_noticed rejected -> delisted
+counter_noticed: noticed acknowledged removed -> counter_noticed
+refused: noticed acknowledged -> rejected
+back_alive: removed -> ready, attempt +1
+form_demanded: noticed acknowledged -> action_required
+cancelled: queued resolving ready action_required -> cancelled, refunded
+reported: queued resolving ready noticed acknowledged action_required removed delisted unresponsive counter_noticed rejected \
+cancelled failed_refunded -> reported
+poisoned: queued resolving ready -> failed_refunded, refunded
+submitted_again: cancelled failed_refunded -> queued, attempt +1"""
+
+
+def move_of(event: Event) -> str:
+    """An event in the words of `MOVES`."""
+    made = effect(event)
+    states = " ".join(state.word for state in State if state in sources(event))
+    marks = {
+        f"stage +{made.stages_up}": made.stages_up, f"attempt +{made.attempts_up}": made.attempts_up,
+        "refunded": made.is_refunded, "first notice cleared": made.clears_first_notice,
+    }  # fmt: skip
+    return f"{event.value}: {states} -> {', '.join((made.to.word, *(mark for mark, has in marks.items() if has)))}"
+
+
+def test_these_moves_and_no_others() -> None:
+    assert [move_of(event) for event in Event] == MOVES.splitlines()
 
 
 def test_every_state_is_reached_and_every_event_can_happen() -> None:
