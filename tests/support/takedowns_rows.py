@@ -43,6 +43,21 @@ class Rows:
         id_: int = await self.db.fetchval("SELECT id FROM creators WHERE public_id = $1", public_id)
         return UrlOwner(org_id, id_, public_id)
 
+    async def links(self, owner: UrlOwner, *platforms: str) -> None:
+        """The creator's official links, in this order."""
+        for pos, platform in enumerate(platforms):
+            await self.add(
+                "creator_links", creator_id=owner.creator_id, platform=platform, handle="Luna", handle_key="luna", pos=pos
+            )  # fmt: skip
+
+    async def entry(self, **row: Any) -> None:
+        """An entry of the directory that an operator wrote about the host."""
+        default = {
+            "id": "leaks", "source": "operator", "name": "Leaks", "match": [f".{HOST}"], "kind": "tube",
+            "takedown_method": "none", "confidence": "high",
+        }  # fmt: skip
+        await self.add("directory", **default | row)
+
     async def host(self, name: str = HOST, **row: Any) -> int:
         """The one of this name; made if it is not there."""
         find = "SELECT id FROM hosts WHERE host = $1"

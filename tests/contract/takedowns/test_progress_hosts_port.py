@@ -81,6 +81,17 @@ async def test_what_was_found_is_kept(rows: Rows, progress: Progress) -> None:
     assert (host.addresses, host.resolve_tries, host.resolve_after) == (("93.184.216.34",), 1, None)
 
 
+async def test_a_host_of_the_directory_has_its_entry(rows: Rows, progress: Progress) -> None:
+    await rows.entry()
+    (entry,) = await progress.directory()
+    host_id = await rows.host()
+    bare = HostFacts(host=HOST, site="example.com")
+    for found, has_entry in ((entry, True), (None, False)):
+        await settle(progress, host_id, msgspec.structs.replace(FOUND, facts=bare, entry=found))
+        host = await show(progress, host_id)
+        assert (host.has_entry, host.has_contact) == (has_entry, has_entry)
+
+
 async def test_what_no_registry_confirmed_stays_as_old_as_it_was(rows: Rows, progress: Progress) -> None:
     host_id = await rows.host(resolve_after=NOW)
     await settle(progress, host_id)

@@ -93,10 +93,7 @@ async def test_a_look_is_one_claimants_until_its_time_is_up(rows: Rows, progress
 
 
 async def test_a_look_comes_with_what_it_is_judged_by(rows: Rows, progress: Progress) -> None:
-    await rows.add(
-        "directory", id="leaks", source="operator", name="Leaks", match=[HOST], kind="tube", takedown_method="none",
-        confidence="high", removed_markers=["gone"], live_markers=["here"], escalate_after_h=9,
-    )  # fmt: skip
+    await rows.entry(removed_markers=["gone"], live_markers=["here"], escalate_after_h=9)
     owner, host_id = await rows.creator(), await rows.host(directory_id="leaks")
     ref = await rows.url(owner, next_action_at=NOW, state=State.NOTICED, stage=1)
     page, high = Fingerprint("Luna", 5), (1 << 64) - 2
@@ -278,10 +275,7 @@ async def test_what_nothing_was_done_for_is_found_by_its_batch(rows: Rows, progr
 
 async def test_a_work_is_what_a_notice_may_name_in_the_order_it_was_given(rows: Rows, progress: Progress) -> None:
     owner, bare = await rows.creator(legal_name="Maria Secret", notes="internal"), await rows.creator("Bare")
-    for pos, platform in enumerate(("reddit", "fansly")):
-        await rows.add(
-            "creator_links", creator_id=owner.creator_id, platform=platform, handle="Luna", handle_key="luna", pos=pos
-        )
+    await rows.links(owner, "reddit", "fansly")
     async with progress.transaction() as tx:
         work, other = await tx.work(owner.creator_id), await tx.work(bare.creator_id)
     assert (work.stage_name, work.legal_name) == ("Luna", "Maria Secret")

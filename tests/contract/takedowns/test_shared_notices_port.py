@@ -85,10 +85,7 @@ async def test_a_copy_is_made_of_what_the_public_may_know(
     rows: Rows, progress: Progress, shared: SharedNotices
 ) -> None:
     owner = await rows.creator(legal_name="Maria Secret", notes="internal")
-    for pos, platform in enumerate(("reddit", "fansly")):
-        await rows.add(
-            "creator_links", creator_id=owner.creator_id, platform=platform, handle="Luna", handle_key="luna", pos=pos
-        )
+    await rows.links(owner, "reddit", "fansly")
     urls = [await rows.url(owner, url=f"https://x.example/{n}", state=State.NOTICED) for n in range(2)]
     withheld = await rows.url(owner, state=State.REPORTED)
     await choose(shared)
