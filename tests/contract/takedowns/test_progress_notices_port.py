@@ -173,7 +173,7 @@ async def test_mails_of_one_conversation_name_its_first(rows: Rows, progress: Pr
 async def test_the_newest_mail_to_a_host_left_or_will(rows: Rows, progress: Progress) -> None:
     owner, host_id, other_id = await rows.creator(), await rows.host(), await rows.host("other.example.com")
     sent, planned = a_notice(owner, host_id), a_notice(owner, host_id, due_at=NOW + HOUR)
-    form = a_notice(owner, host_id, channel="form", to_addr=None, status="rendered", due_at=NOW + DAY)
+    form = a_notice(owner, host_id, channel="form", to_addr=None, status="sent", due_at=NOW + DAY)
 
     async def last() -> datetime | None:
         async with progress.transaction() as tx:

@@ -102,7 +102,7 @@ async def test_a_look_comes_with_what_it_is_judged_by(rows: Rows, progress: Prog
             notice = a_notice(owner, host_id, [ref])
             await tx.add_notice(notice, now=NOW)
             await tx.update_notice(notice.id, status="sent", sent_at=NOW - hours * HOUR)
-        await tx.add_check(ref, Look(at=NOW, status=404), Verdict.GONE)
+        await tx.add_check(ref, Look(at=NOW, status=404, print_=page), Verdict.GONE)
         await tx.add_check(ref, Look(at=NOW + SECOND, print_=Fingerprint("Luna", high)), Verdict.ALIVE)
         for seconds in (2, 3, 4, 4, 5):
             await tx.add_check(ref, Look(at=NOW + seconds * SECOND, print_=page), Verdict.ALIVE)

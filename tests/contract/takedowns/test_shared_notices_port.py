@@ -71,12 +71,14 @@ async def test_nobody_shares_who_did_not_choose_to_and_the_last_choice_counts(sh
 async def test_only_copyright_notices_of_who_chose_to_share_are_due_and_each_once(
     rows: Rows, progress: Progress, shared: SharedNotices
 ) -> None:
-    before = await leave(rows, progress)
+    never = await leave(rows, progress)
+    await choose(shared, lumen=False)
+    not_now = await leave(rows, progress)
     await choose(shared)
     mine = await leave(rows, progress)
     others = await leave(rows, progress, owner=await rows.creator(org_id=OTHER))
     consent = await leave(rows, progress, category=Category.NCII)
-    assert [await status(rows, each) for each in (before, mine, others, consent)] == [None, "planned", None, None]
+    assert [await status(rows, each) for each in (never, not_now, others, consent)] == [None] * 4
     claims = await asyncio.gather(*(claim(shared) for _ in range(3)))
     assert [notice.id for notice in claims if notice is not None] == [mine.id]
 

@@ -169,6 +169,9 @@ async def test_a_summary_counts_a_creators_or_all(rows: Rows, progress: Progress
         at = NOW - days * DAY
         await rows.url(owner, state=State.REMOVED, removed_at=at, first_notice_at=at - hours * HOUR)
     await an_action(rows, progress, owner, await rows.url(owner, state=State.ACTION_REQUIRED))
+    done, _ = await an_action(rows, progress, owner)
+    async with progress.transaction() as tx:
+        await tx.close_actions(done.id, by="me", now=NOW)
     await rows.url(other)
     assert await takedowns.summary(ORG, owner.public_id, now=NOW) == TakedownSummary(
         states={"removed": 4, "action_required": 1}, total=5, open_actions=1, removed_30_days=2,
