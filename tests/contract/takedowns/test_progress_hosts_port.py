@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 import msgspec
 import pytest
 
+from libs.common.contracts.takedowns import ResolveHost
 from services.takedowns.domain.host import RDAP_FRESH, Entry, HostFacts, Kind, Method, Source
 from services.takedowns.domain.progress_ports import HostFound, HostRow, Progress
 from tests.support.takedowns_rows import HOST, NOW, Rows
@@ -69,6 +70,17 @@ async def test_before_its_time_nothing_is_done_for_a_host(rows: Rows, progress: 
     await settle(progress, host_id)
     assert await claim(progress, host_id, NOW + RDAP_FRESH) is None
     assert await claim(progress, host_id, NOW + RDAP_FRESH + SECOND) is not None, "what was found is out of date"
+
+
+async def test_a_host_that_is_needed_is_due_and_somebody_is_told(rows: Rows, progress: Progress) -> None:
+    idle, later = await rows.host(), await rows.host("later.example.com", resolve_after=NOW + HOUR)
+    async with progress.transaction() as tx:
+        for host_id in (idle, later):
+            await tx.need_host(host_id, now=NOW)
+        assert await rows.said() == []
+    assert await rows.said() == [ResolveHost(host_id=idle), ResolveHost(host_id=later)]
+    assert list(await progress.hosts_to_resolve(now=NOW, limit=9)) == [idle]
+    assert (await show(progress, later)).resolve_after == NOW + HOUR, "the time that was set for it stays"
 
 
 async def test_whoever_resolved_a_host_has_it_in_hand_no_more(rows: Rows, progress: Progress) -> None:
