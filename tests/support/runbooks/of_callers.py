@@ -1,14 +1,13 @@
 """Entries about platforms and callers."""
 
 import asyncio
-import contextlib
 from typing import Final
 
 import aiohttp
-import asyncpg
 
 from libs.common.ids import new_key
 from tests.support.runbooks.drill import Drill
+from tests.support.runbooks.left_open import end_left_open, leave_open
 from tests.support.runbooks.looking import line_of, nothing, ready_in
 from tests.support.runbooks.room import Room
 
@@ -113,9 +112,7 @@ async def webhooks_late(room: Room) -> None:
     webhook_id = made["data"]["webhook"]["webhook_id"]
     await room.ask("POST", f"/api/webhooks/{webhook_id}/test")
     await asyncio.sleep(2)  # nobody listens: it is due again in a while
-    connection = await asyncpg.connect(room.servers.postgres.dsn.rpartition("/")[0] + "/" + room.database)
-    await connection.execute(f"BEGIN; SELECT FROM auth.webhook_lines WHERE webhook_id = '{webhook_id}' FOR UPDATE")
-    room.notes["left open"] = connection
+    await leave_open(room, f"BEGIN; SELECT FROM auth.webhook_lines WHERE webhook_id = '{webhook_id}' FOR UPDATE")
 
 
 async def see_webhooks(room: Room) -> str:
@@ -124,14 +121,6 @@ async def see_webhooks(room: Room) -> str:
     )
     held = f"{rows[0]['state']}: «{rows[0]['query']}»" if rows else "nobody is idle in a transaction"
     return f"fangate_webhook_oldest_seconds {await room.figure('max(fangate_webhook_oldest_seconds)')}; deliveries by outcome: {await room.figure('sum by (outcome) (fangate_webhook_deliveries_total) > 0')}; pg_stat_activity: {held}"
-
-
-async def webhooks_go(room: Room) -> None:
-    await room.owner(
-        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE 'BEGIN; SELECT FROM auth.webhook_lines%'"
-    )
-    with contextlib.suppress(Exception):
-        await room.notes["left open"].close()
 
 
 # In this order: those that need the database to have lived come after those that crash it.
@@ -144,5 +133,5 @@ OF_CALLERS: Final = (
     Drill(entry="FangateKeyMisused", caused_by="330 calls of a key that was told to wait", cause=waits_ignored, look=see_ignored, done="`key revoke`", safe=key_revoked, window="1 h"),
     Drill(entry="FangateRefusalsMany", caused_by="two keys try a right that they have not, again and again", cause=many_refusals, look=see_refusals, done="nothing: nothing is given, and their windows are used up", safe=refusals_end, window="10 min", fires_within_s=420.0),
     Drill(entry="FangateKeysGuessed", caused_by="unknown keys from twelve addresses", cause=keys_guessed, look=see_guesses, done="nothing: blocked", safe=nothing, window="30 min"),
-    Drill(entry="FangateWebhooksLate", caused_by="a transaction left open on what is to be sent", cause=webhooks_late, look=see_webhooks, done="ended by its pid", safe=webhooks_go, fires_within_s=300.0),
+    Drill(entry="FangateWebhooksLate", caused_by="a transaction left open on what is to be sent", cause=webhooks_late, look=see_webhooks, done="ended by its pid", safe=end_left_open, fires_within_s=300.0),
 )  # fmt: skip

@@ -1,7 +1,6 @@
 """Entries about the books."""
 
 import asyncio
-import contextlib
 import json
 import os
 import signal
@@ -11,7 +10,6 @@ from types import SimpleNamespace
 from typing import Any, Final
 
 import aiohttp
-import asyncpg
 import msgspec
 
 from deploy.local import ports
@@ -22,6 +20,7 @@ from libs.common.contracts.wire import EVENTS
 from libs.common.ids import uuid7
 from tests.support.faults.broker_faults import _send
 from tests.support.runbooks.drill import Drill
+from tests.support.runbooks.left_open import end_left_open, leave_open
 from tests.support.runbooks.looking import line_of, nothing, usage_of
 from tests.support.runbooks.of_queues import ledger_queues_go_on, ledger_queues_stop
 from tests.support.runbooks.room import Room
@@ -131,9 +130,7 @@ async def see_waived(room: Room) -> str:
 
 async def seal_lags(room: Room) -> None:
     """A transaction that somebody left open: what was posted since cannot be sealed."""
-    connection = await asyncpg.connect(room.servers.postgres.dsn.rpartition("/")[0] + "/" + room.database)
-    await connection.execute("BEGIN; SELECT pg_current_xact_id()")
-    room.notes["left open"] = connection
+    await leave_open(room, "BEGIN; SELECT pg_current_xact_id()")
     await asyncio.sleep(5)
     await room.campaign.load.pause()  # what was posted waits just as long
 
@@ -149,11 +146,7 @@ async def see_seal_lag(room: Room) -> str:
 
 async def sealed_again(room: Room) -> None:
     room.campaign.load.resume()
-    await room.owner(
-        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE 'BEGIN; SELECT pg_current%'"
-    )
-    with contextlib.suppress(Exception):
-        await room.notes["left open"].close()
+    await end_left_open(room)
 
 
 async def voids_lost(room: Room) -> None:

@@ -1,13 +1,11 @@
 """Entries about PostgreSQL and Redis."""
 
 import asyncio
-import contextlib
 from typing import Final
-
-import asyncpg
 
 from libs.common.ids import uuid7
 from tests.support.runbooks.drill import Drill
+from tests.support.runbooks.left_open import end_left_open, leave_open
 from tests.support.runbooks.room import Room
 
 
@@ -60,13 +58,7 @@ async def see_degraded(room: Room) -> str:
 
 
 async def lock_held(room: Room) -> None:
-    connection = await asyncpg.connect(
-        room.servers.postgres.dsn.rpartition("/")[0]
-        + "/"
-        + room.stack.env["FANGATE_POSTGRES_DSN_MIGRATE"].rpartition("/")[2]
-    )
-    await connection.execute("BEGIN; LOCK TABLE sessions.upstream_calls IN ACCESS EXCLUSIVE MODE")
-    room.notes["lock"] = connection
+    await leave_open(room, "BEGIN; LOCK TABLE sessions.upstream_calls IN ACCESS EXCLUSIVE MODE")
     room.notes["burst"] = asyncio.ensure_future(room.campaign.world.burst(80))
 
 
@@ -79,10 +71,7 @@ async def see_locks(room: Room) -> str:
 
 
 async def end_lock(room: Room) -> None:
-    """What blocks is ended, as an operator would: by its pid."""
-    await room.owner("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE 'BEGIN; LOCK TABLE%'")
-    with contextlib.suppress(Exception):
-        await room.notes["lock"].close()
+    await end_left_open(room)
     await room.notes["burst"]
 
 

@@ -1,13 +1,11 @@
 """Entries about submissions, and about what follows them."""
 
-import contextlib
 import json
 from typing import Final
 
-import asyncpg
-
 from libs.common.ids import uuid7
 from tests.support.runbooks.drill import Drill
+from tests.support.runbooks.left_open import end_left_open, leave_open
 from tests.support.runbooks.room import Room
 
 _HOLD: Final = "BEGIN; SELECT FROM takedowns.urls WHERE next_action_at IS NOT NULL AND state IN (1, 2, 3) FOR UPDATE"
@@ -35,25 +33,13 @@ async def half_way_settled(room: Room) -> None:
 
 async def takedowns_late(room: Room) -> None:
     """A transaction that somebody left open holds URLs whose time has come: whoever would go on with them passes them by."""
-    connection = await asyncpg.connect(room.servers.postgres.dsn.rpartition("/")[0] + "/" + room.database)
-    await connection.execute(
-        "UPDATE takedowns.urls SET next_action_at = now() - interval '2 hours' WHERE state IN (1, 2, 3)"
-    )
-    await connection.execute(_HOLD)
-    room.notes["left open"] = connection
+    is_due = "UPDATE takedowns.urls SET next_action_at = now() - interval '2 hours' WHERE state IN (1, 2, 3)"
+    await leave_open(room, is_due, _HOLD)
 
 
 async def see_late(room: Room) -> str:
     rows = await room.owner("SELECT left(query, 40) AS query FROM pg_stat_activity WHERE state = 'idle in transaction'")
     return f"fangate_takedowns_oldest_due_seconds {await room.figure('max(fangate_takedowns_oldest_due_seconds)')}; pg_stat_activity, idle in transaction: {[row['query'] for row in rows]}"
-
-
-async def takedowns_go_on(room: Room) -> None:
-    await room.owner(
-        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE 'BEGIN; SELECT FROM takedowns.urls%'"
-    )
-    with contextlib.suppress(Exception):
-        await room.notes["left open"].close()
 
 
 async def csam_reported(room: Room) -> None:
@@ -76,6 +62,6 @@ async def csam_told(room: Room) -> None:
 
 OF_TAKEDOWNS: Final = (
     Drill(entry="FangateSubmissionsHalfWay", caused_by="a batch that holds its credits and that nobody goes on with", cause=half_way, look=see_half_way, done="takedowns restarted; the sweeper settles it", safe=half_way_settled),
-    Drill(entry="FangateTakedownsLate", caused_by="a transaction left open on URLs whose time has come", cause=takedowns_late, look=see_late, done="ended by its pid", safe=takedowns_go_on),
+    Drill(entry="FangateTakedownsLate", caused_by="a transaction left open on URLs whose time has come", cause=takedowns_late, look=see_late, done="ended by its pid", safe=end_left_open),
     Drill(entry="FangateCsamWaiting", caused_by="a report by a customer", cause=csam_reported, look=see_csam, done="`csam close`, with whom was told and their number", safe=csam_told),
 )  # fmt: skip
