@@ -22,6 +22,8 @@ from services.edge.store.admission import Code
 from tests.support.servers import Servers
 
 START_MS = 2_500_000_000_000  # far ahead: the real server must not end a lease of the run
+REFILL_MS = 6_000  # of life are left when somebody asks for another lease
+LIVES_MS = st.one_of(st.integers(1, 900_000), st.integers(REFILL_MS - 2, REFILL_MS + 2), st.integers(1, 2 * REFILL_MS))
 LOCK_MS = 600_000  # longer than any run: only the machine ends a lock
 
 _TEXT = load_script("services.edge.store", "admission.lua").text
@@ -91,7 +93,7 @@ class Admissions(RuleBasedStateMachine):
         self.av = max(av, self.av or 0)
         assert self.run(AV, self.names[:1], av) == self.av
 
-    @rule(amount=st.integers(1, 6), life_ms=st.integers(1, 900_000), rest=st.integers(0, 5), low=st.integers(0, 4))
+    @rule(amount=st.integers(1, 6), life_ms=LIVES_MS, rest=st.integers(0, 5), low=st.integers(0, 4))
     def billing_installs(self, amount: int, life_ms: int, rest: int, low: int) -> None:
         is_new = self.lease is None or self.now_ms >= self.lease.until_ms
         if is_new:
@@ -216,7 +218,7 @@ class Admissions(RuleBasedStateMachine):
         avail, rest, lease_id = self.shown()
         if lease is not None and live and lease.avail >= cost:
             lease.avail -= cost
-            refill = lease.avail < lease.low or lease.until_ms - self.now_ms < 3_000
+            refill = lease.avail < lease.low or lease.until_ms - self.now_ms < REFILL_MS
             return Code.OK, lease.avail, rest, lease_id, refill
         kind, number = self.negative[:1], int(self.negative[1:] or 0)
         if kind == "E" and number < cost:
@@ -248,6 +250,7 @@ def test_the_script_does_what_the_model_says(servers: Servers) -> None:
     [
         ("+ mc + 1 > tonumber(ARGV[2])", "+ mc > tonumber(ARGV[2])"),
         ("live and avail >= cost", "live and avail + 1 >= cost"),
+        ("- ms < 6000", "- ms < 3000"),
     ],
 )
 def test_the_model_finds_mutants(servers: Servers, line: str, mutant: str) -> None:
