@@ -18,10 +18,11 @@ RETURNING *;
 UPDATE hosts SET resolve_after = $2 WHERE id = $1 AND resolve_after IS NULL;
 
 -- name: settle_host
--- What a resolution found.
+-- What a resolution found. Once that is somebody ($17: no time to look again), the next search begins anew.
 UPDATE hosts SET directory_id = $2, method = $3, dmca_email = $4, form_url = $5, contact_source = $6, verified_at = $7,
        registrar_name = $8, registrar_iana = $9, registrar_email = $10, hoster_name = $11, hoster_email = $12, ips = $13, cdn = $14,
-       compliance = coalesce($15, compliance), resolve_tries = resolve_tries + 1, resolved_at = coalesce($16, resolved_at), resolve_after = $17,
+       compliance = coalesce($15, compliance), resolve_tries = CASE WHEN $17::timestamptz IS NULL THEN 1 ELSE resolve_tries + 1 END,
+       first_tried_at = CASE WHEN $17::timestamptz IS NULL THEN NULL ELSE first_tried_at END, resolved_at = coalesce($16, resolved_at), resolve_after = $17,
        claimed_until = NULL
  WHERE id = $1;
 

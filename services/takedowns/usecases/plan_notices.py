@@ -275,11 +275,12 @@ def _looked_after_at(host: HostRow, now: datetime) -> datetime:
 
 
 def _is_out_of_date(host: HostRow, now: datetime) -> bool:
-    """Whether the registries' word is over a week old, and there is hope for a new one."""
+    """Whether the registries' word is over a week old, and there is hope for a new one: they are about to be asked, or fail lately only."""
     resolved_at = host.facts.resolved_at
     if resolved_at is None or now - resolved_at <= RDAP_FRESH:
         return False
-    return host.resolve_after is None or now - resolved_at <= RDAP_FRESH + RESOLVE_PATIENCE
+    was_asked_in_vain = host.resolve_after is not None and host.resolve_after > now
+    return not was_asked_in_vain or now - resolved_at <= RDAP_FRESH + RESOLVE_PATIENCE
 
 
 def _rendered(draft: Draft, step: Step) -> tuple[str, Notice | None, str]:

@@ -93,6 +93,22 @@ async def test_whoever_resolved_a_host_has_it_in_hand_no_more(rows: Rows, progre
     assert await claim(progress, host_id, NOW + 2 * SECOND) is not None
 
 
+async def test_a_search_begins_anew_once_somebody_was_found(rows: Rows, progress: Progress) -> None:
+    host_id = await rows.host(resolve_after=NOW)
+    for n in range(3):
+        assert await claim(progress, host_id, NOW + n * HOUR) is not None
+        await settle(progress, host_id, msgspec.structs.replace(FOUND, again_at=NOW + (n + 1) * HOUR))
+    host = await show(progress, host_id)
+    assert (host.resolve_tries, host.first_tried_at) == (3, NOW)
+    await settle(progress, host_id)
+    host = await show(progress, host_id)
+    assert (host.resolve_tries, host.first_tried_at) == (1, None)
+    later = NOW + 2 * RDAP_FRESH
+    claimed = await claim(progress, host_id, later)
+    assert claimed is not None
+    assert claimed.first_tried_at == later
+
+
 async def test_what_was_found_is_kept(rows: Rows, progress: Progress) -> None:
     host_id = await rows.host(resolve_after=NOW)
     assert not (await show(progress, host_id)).has_contact

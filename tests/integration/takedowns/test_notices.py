@@ -15,6 +15,7 @@ from libs.common.contracts.notices import FileTakedown
 from libs.common.contracts.takedowns import ActionRequired, NoticeBounced, NoticeSent, UrlChanged
 from services.takedowns.domain.follow_up import MAILBOX_PER_HOUR
 from services.takedowns.domain.host import Method, Responsible, Source
+from services.takedowns.domain.notice_errors import RegistryTrouble
 from services.takedowns.domain.notice_mail import Envelope
 from tests.support.mails import a_mail
 from tests.support.servers import TestDatabase
@@ -151,6 +152,53 @@ async def test_what_a_registry_said_over_a_week_ago_is_not_mailed(world: World) 
     world.sink.rcpt = ""
     await world.turn(hours=1)
     assert world.sink.mails == []
+
+
+async def test_registries_are_asked_again_before_their_old_word_is_used_however_long_that_takes(world: World) -> None:
+    # given a host whose registries spoke a month ago, and URLs that are ready
+    world.registries.found_holder = Responsible(abuse_email="abuse@old-hosting.example")
+    creator = await world.submit("/a")
+    await world.turn(seconds=1)
+    await world.turn(minutes=2)
+    await world.takedowns.db.execute("UPDATE hosts SET resolved_at = resolved_at - interval '30 days'")
+
+    # when nobody has the time to ask them for minutes
+    for minutes in (6, 2, 2):
+        world.clock.advance(minutes=minutes)
+        await world.do.plan_notices()
+
+    # then nothing is planned; asked at last, they name another
+    assert await world.notices() == []
+    assert await world.states(creator) == [("ready", 0)]
+    world.registries.found_holder = Responsible(abuse_email="abuse@hosting.example")
+    await world.turn(minutes=2)
+    await world.turn(minutes=2)
+    assert [mail["To"] for mail in world.sink.messages()] == ["abuse@hosting.example"]
+
+
+async def test_a_host_that_was_known_for_weeks_is_searched_for_a_day_like_a_new_one(world: World) -> None:
+    # given a host that was found again and again
+    world.registries.found_holder = Responsible(abuse_email="abuse@hosting.example")
+    for n in range(3):
+        world.clock.advance(hours=8 * 24)
+        await world.submit(f"/{n}")
+        await world.turn(seconds=1)
+        await world.turn(minutes=2)
+
+    # when registries have trouble while its word is out of date
+    world.clock.advance(hours=8 * 24)
+    world.registries.trouble = RegistryTrouble("asleep", seconds=3_600)
+    creator = await world.submit("/new")
+    await world.turn(seconds=1)
+    for hours in (1, 6, 12):
+        await world.turn(hours=hours)
+        assert await world.states(creator) == [("resolving", 0)]
+
+    # then nobody has given up when they are well again
+    world.registries.trouble = None
+    for _ in range(3):
+        await world.turn(hours=1)
+    assert [state for state, _ in await world.states(creator)] == ["noticed"]
 
 
 async def test_dry_run_opens_no_socket_and_leaves_all_to_people(dry: World) -> None:
