@@ -16,7 +16,7 @@ PAGE: Final = ROOT / "docs" / "capacity.md"
 BEGIN: Final = "<!-- begin: written by make capacity -->"
 END: Final = "<!-- end -->"
 
-# -- figures: measured with `make bench` at 64 connections, everything on, on a quiet machine with two cores (docs/performance.md)
+# -- figures: measured with `make bench` at 64 connections, everything on, on two cores: between the two runs that docs/performance.md shows
 
 # CPU seconds of each program for 1,000 proxied calls.
 CPU_PER_1000_CALLS: Final[Mapping[str, float]] = {
