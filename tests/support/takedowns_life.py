@@ -64,9 +64,16 @@ class Life:
     async def knows(self, host: str, *, form_url: str | None = None) -> None:
         """An operator verified whom to write to at `host`."""
         method, mailbox = ("email", f"dmca@{host}") if form_url is None else ("form", None)
+        await self._sql(_ENTRY, host, method, mailbox, form_url)
+
+    async def has_asked_registries(self) -> bool:
+        """Whether every host was resolved at least once; no answer shows that."""
+        return not await self._sql("SELECT EXISTS (SELECT FROM takedowns.hosts WHERE resolve_tries = 0)")
+
+    async def _sql(self, query: str, *arguments: Any) -> Any:
         admin = await asyncpg.connect(self.stack.env["FANGATE_POSTGRES_DSN_MIGRATE"])
         try:
-            await admin.execute(_ENTRY, host, method, mailbox, form_url)
+            return await admin.fetchval(query, *arguments)
         finally:
             await admin.close()
 

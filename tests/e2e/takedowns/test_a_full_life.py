@@ -61,9 +61,15 @@ async def test_a_url_from_its_submission_to_its_proved_removal_and_every_way_tha
             found = [(await client.call("GET", f"/hosts/{host}"))[1] for host in (GONE, BOUNCE, REFUSE, COUNTER, FORM)]
             return all(each["contact_source"] == "operator" for each in found)
 
+        async def all_have_begun() -> bool:
+            return "queued" not in {*(await states()).values(), *(await states(poisoned)).values()}
+
         await life.until(hosts_are_known)
+        await life.until(life.has_asked_registries)
+        await life.until(all_have_begun)
         life.later(2 * MINUTE)
-        await life.until(lambda: state_is(GONE, "ready"))
+        for host in (GONE, BOUNCE, REFUSE, COUNTER):
+            await life.until(lambda host=host: state_is(host, "ready"))  # type: ignore[misc]
         life.later(6 * MINUTE)
         await life.until(lambda: all(life.mails_to(f"dmca@{host}") for host in (GONE, BOUNCE, REFUSE, COUNTER)))
         (notice,) = life.mails_to(f"dmca@{GONE}")
