@@ -5,6 +5,7 @@ installed, no service is started, no privileges are needed), or, for tool `pytho
 requirements/deploy.txt go into a virtual environment there. Where that cannot be, one line says what to install.
 """
 
+import argparse
 import os
 import shutil
 import subprocess
@@ -144,8 +145,12 @@ def _run(command: Sequence[str], *, cwd: Path, tool: str) -> None:
 
 def main(argv: Sequence[str]) -> int:
     """Exit status 0 when all is there, 2 with one line when it is not."""
+    parser = argparse.ArgumentParser(prog="python -m deploy.tools", description=(__doc__ or "").partition(":")[0])
+    parser.add_argument(
+        "tools", nargs="+", choices=sorted(_PROGRAMS), metavar="TOOL", help=", ".join(sorted(_PROGRAMS))
+    )
     try:
-        for tool in argv:
+        for tool in parser.parse_args(argv).tools:
             fetch(tool)
     except ToolMissingError as exc:
         print(exc, file=sys.stderr)
