@@ -17,7 +17,7 @@ from deploy.local.profile import RUN
 from libs.common.ids import uuid7
 from tests.support.stack import Organization
 from tests.support.takedown_books import BOOKS, LEASED, OVER, PAID, STORED_FOR, System, a_breakable_system
-from tests.support.takedowns_steps import STEPS, VARIABLE, Stops
+from tests.support.takedowns_steps import DEBITED, STEPS, VARIABLE, Stops
 
 CREDITS = 100_000
 URLS = [f"https://piracy-site.com/{n}" for n in range(50)]  # of each of two creators
@@ -123,12 +123,19 @@ class World:
         for n, step in enumerate(STEPS):
             client, theirs = self.clients[n % 2], creators[n % 2]
             pair, began = [theirs.pop(), theirs.pop()], uuid7()
+            if step == "confirmed":  # of this one, not of the one that stands still behind its commit
+                await self.no_debit_waits()
             self.stops.want(step)
             answer = asyncio.create_task(client.ask("POST", "submit-urls", body_of(pair)))
             async with asyncio.timeout(REACHED_S_MAX):
                 await self.stops.until_reached()
             found.append(Submission(step, client, pair, began, uuid7(), answer))
         return found
+
+    async def no_debit_waits(self) -> None:
+        async with asyncio.timeout(REACHED_S_MAX):
+            while await self.system.sql("SELECT EXISTS (SELECT FROM takedowns.outbox WHERE type = $1)", DEBITED):
+                await asyncio.sleep(0.05)
 
     async def settled(self) -> None:
         await self.system.settled(*(client.org_id for client in self.clients))

@@ -95,6 +95,7 @@ class Clients:
 
 def kill(service: str) -> Callable[[System], Awaitable[None]]:
     async def run(system: System) -> None:
+        await system.stack.until_ready()  # the fault before may have ended it, and it is being started again
         await system.stack.kill(service)
 
     return run

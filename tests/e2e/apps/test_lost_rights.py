@@ -56,7 +56,8 @@ class World:
 async def world(stack: Stack, two_edges: tuple[str, str], organization: Organization) -> World:
     if "other" not in _OTHER:
         _OTHER["other"] = await stack.an_organization(credits=1_000)
-        await a_person(stack, _OTHER["other"])  # an owner who stays: the last one cannot be suspended
+        for each in (_OTHER["other"], organization):
+            await a_person(stack, each)  # an owner who stays: the last one cannot be suspended, nor lose that role
     app = await a_published_app(stack, await a_person(stack, _OTHER["other"]))
     person = await a_person(stack, organization)
     made = World(stack, two_edges, app, person, await tokens_of(stack, app, person))
